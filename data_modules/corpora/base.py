@@ -1,0 +1,96 @@
+"""What a corpus is: a list of items, each of which loads as labelled audio."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_modules.spans import Spans
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+Kind = Literal["beat", "chord", "section", "key", "tag"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""The kinds of label a track may carry:
+
+- `beat`: events, labelled by their position in the bar, "1" a downbeat; "?" where it is not known;
+- `chord`: spans in Harte syntax, as mir_eval parses it;
+- `section`: spans, labelled by one of `labels.FUNCTIONS`, or by a letter where only similarity is known;
+- `key`: spans such as "C# minor", as mir_eval parses it;
+- `tag`: one span over the whole track for each tag.
+"""
+
+
+class BadTrack(ValueError):
+    """A track that cannot be used: the message says which file and why. `prepare` sets it aside and counts it."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A track by name, before anything of it is read.
+
+    Attributes:
+        track_id: Unique within the corpus; letters, digits and `._-/ ` as the corpus has them.
+        group: The work, song or artist that must not be divided between splits; also the unit of the bootstrap.
+        split: train, val or test.
+    """
+
+    track_id: str
+    group: str
+    split: Split
+
+
+@dataclass(frozen=True)
+class Track:
+    """A loaded track: its audio and what is known of it.
+
+    Attributes:
+        waveform_N: Mono float32 in [-1, 1] at `data_modules.SAMPLE_RATE`.
+        labels: Spans by kind; a kind that is not annotated is absent (an empty `Spans` says "annotated, none").
+    """
+
+    item: Item
+    waveform_N: NDArray[np.float32]
+    labels: Mapping[Kind, Spans] = field(default_factory=dict)
+
+
+class Corpus(abc.ABC):
+    """A data set. Subclasses are final, one to a file, and cheap to construct: nothing is read before `items`.
+
+    A corpus is pickled to the processes that prepare it.
+    """
+
+    name: ClassVar[str]
+    """Lower case, as it stands in result tables."""
+    licence: ClassVar[str]
+    """Of the audio and the annotations, as one line."""
+    note: ClassVar[str] = ""
+    """What every table made from this corpus must say, such as "synthetic tempo"."""
+
+    def fetch(self, say: Callable[[str], None] = print) -> None:  # noqa: B027 - most corpora have nothing to fetch
+        """Brings onto the disk what the corpus needs and can be fetched; called once, before `items`.
+
+        Args:
+            say: Takes lines for the user: the licence, what is fetched, where it lies.
+
+        Raises:
+            FileNotFoundError: Something that only the user can supply is missing; the message says what and where.
+        """
+
+    @abc.abstractmethod
+    def items(self) -> Sequence[Item]:
+        """Every track of the corpus in a stable order, without reading audio."""
+
+    @abc.abstractmethod
+    def load(self, item: Item) -> Track:
+        """Reads or renders one track, the same each time.
+
+        Raises:
+            BadTrack: The track cannot be used; the message names the file and the reason.
+        """

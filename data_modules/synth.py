@@ -1,0 +1,69 @@
+"""Notes to audio: a General MIDI soundfont and a synthesiser, both from PyPI."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+
+import midirenderer
+import numpy as np
+import pretty_midi
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from data_modules import SAMPLE_RATE
+
+SOUNDFONT = "TimGM6mb.sf2 (GPL-2, shipped with pretty_midi)"
+
+
+@dataclass(frozen=True)
+class Note:
+    """One note, in seconds, MIDI pitch and MIDI velocity."""
+
+    start_s: float
+    end_s: float
+    pitch: int
+    velocity: int = 90
+
+
+@dataclass
+class Part:
+    """Notes of one instrument: a General MIDI program from 0, or the drum kit."""
+
+    program: int
+    notes: list[Note] = field(default_factory=list)
+    is_drum: bool = False
+
+
+@cache
+def _soundfont() -> bytes:
+    return (files("pretty_midi") / "TimGM6mb.sf2").read_bytes()
+
+
+def render(parts: Sequence[Part], duration_s: float) -> NDArray[np.float32]:
+    """Mono float32 audio at `SAMPLE_RATE`, exactly `duration_s` long, with its peak at -1 dBFS.
+
+    The same notes give the same samples.
+    """
+    midi = pretty_midi.PrettyMIDI(resolution=960)
+    for part in parts:
+        instrument = pretty_midi.Instrument(program=part.program, is_drum=part.is_drum)
+        instrument.notes = [
+            pretty_midi.Note(velocity=note.velocity, pitch=note.pitch, start=note.start_s, end=note.end_s)
+            for note in part.notes
+        ]
+        midi.instruments.append(instrument)
+    buffer = io.BytesIO()
+    midi.write(buffer)
+    wave = midirenderer.render_wave_from(_soundfont(), buffer.getvalue())
+    stereo, rate = soundfile.read(io.BytesIO(wave), dtype="float32")
+    mono = soxr.resample(stereo.mean(axis=1), rate, SAMPLE_RATE)
+    num_samples = round(duration_s * SAMPLE_RATE)
+    audio = np.zeros(num_samples, dtype=np.float32)
+    audio[: min(num_samples, len(mono))] = mono[:num_samples]
+    peak = np.abs(audio).max(initial=0.0)
+    return audio * np.float32(10 ** (-1 / 20) / peak) if peak > 0 else audio

@@ -1,0 +1,1 @@
+"""Everything with a gradient or a score: encoders, tokenizers, heads, systems, results."""

@@ -1,0 +1,48 @@
+"""What an encoder is: mel (or waveform) in, the hidden states of every layer out."""
+
+from __future__ import annotations
+
+import abc
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+
+class Encoder(nn.Module, abc.ABC):
+    """Frames of audio to hidden states. Subclasses are final.
+
+    Attributes:
+        dim: Width D of every hidden state.
+        stride: Mel frames a token: 4 at 25 Hz with hop 240.
+        num_mels: Mel bands it reads; 0 if it reads the waveform.
+        num_layers: Layers; there are `num_layers + 1` hidden states.
+    """
+
+    reads: ClassVar[Literal["mel", "waveform"]] = "mel"
+    """Which feature module of the data it needs."""
+
+    dim: int
+    stride: int
+    num_mels: int
+    num_layers: int
+
+    @abc.abstractmethod
+    def forward(self, features: Tensor, last_layer: int | None = None) -> list[Tensor]:
+        """Hidden states.
+
+        Args:
+            features: Normalised log-mel (B, M, F), or the waveform (B, N) where `reads` says so.
+            last_layer: Stop after this layer, to save work: 0 is the input of the first layer. None for all.
+
+        Returns:
+            `num_layers + 1` tensors h_BTD (fewer with `last_layer`), T = ceil(F / stride): the input of the
+            first layer, then the output of each; a final normalisation belongs to the last one only.
+        """
+
+    def check_layer(self, layer: int) -> None:
+        """Raises ValueError unless there is such a hidden state."""
+        if not 0 <= layer <= self.num_layers:
+            raise ValueError(
+                f"model.layer: {layer} asked for, but {type(self).__name__} has hidden states "
+                f"0 (input of the first layer) to {self.num_layers}"
+            )

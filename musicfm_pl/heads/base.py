@@ -1,0 +1,106 @@
+"""What a head is: one task in one file, from its layers and targets to its decoding and scores."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from data_modules.corpora.base import Kind
+from data_modules.spans import Spans
+
+Metrics = Mapping[str, float | None]
+"""Scores by name, such as `beat_f`; None where a figure has no meaning for the track ("not defined")."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What `Head.score` gives.
+
+    Attributes:
+        summary: The figures of the whole test set.
+        tracks: The figures of each track, in the order of the references; figures that exist only over the
+            whole set (mAP) are in `summary` alone.
+        notes: What a reader of the figures must know: tags left out, tracks without the label, trimming.
+    """
+
+    summary: Metrics
+    tracks: Sequence[Metrics]
+    notes: Sequence[str] = ()
+
+
+class Head(nn.Module, abc.ABC):
+    """One task. Subclasses are final, and hold layers, targets, loss, decoding and score in one file.
+
+    Args:
+        dim: Width of the encoder's hidden state; the system passes it.
+        num_outputs: K, logits a frame.
+        hidden_dim: Width of one hidden layer with ReLU and dropout; 0 for a linear head.
+        dropout: Before the last layer.
+    """
+
+    task: ClassVar[str]
+    """The name in result tables and file names."""
+    kind: ClassVar[Kind]
+    """The kind of label it learns from."""
+    rate_hz: ClassVar[float | None]
+    """Frames of output a second; None for one output a clip."""
+    headline: ClassVar[tuple[str, ...]]
+    """The figures of the study's table, the one to select by first."""
+
+    def __init__(self, dim: int, num_outputs: int, hidden_dim: int = 512, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.dim = dim
+        self.num_outputs = num_outputs
+        if hidden_dim:
+            self.layers = nn.Sequential(
+                nn.Linear(dim, hidden_dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden_dim, num_outputs)
+            )
+        else:
+            self.layers = nn.Sequential(nn.Dropout(dropout), nn.Linear(dim, num_outputs))
+
+    def num_frames(self, duration_s: float) -> int:
+        """Frames of output N of a clip of this length; at least one."""
+        return 1 if self.rate_hz is None else max(1, round(duration_s * self.rate_hz))
+
+    def forward(self, h_BTD: Tensor, num_frames: int) -> Tensor:
+        """Logits (B, N, K): the hidden state is brought to N frames by adaptive average pooling, as in the study."""
+        h_BND = F.adaptive_avg_pool1d(h_BTD.transpose(1, 2), num_frames).transpose(1, 2)
+        return self.layers(h_BND)
+
+    @abc.abstractmethod
+    def targets(self, reference: Spans, duration_s: float) -> Tensor:
+        """What perfect logits would say of a clip.
+
+        Args:
+            reference: The labels of the head's `kind` in the clip, in seconds from its start.
+            duration_s: Length of the clip.
+
+        Returns:
+            Float32 (N, J) for the J things that `loss` wants to know of a frame; NaN where it is not known and
+            must not count. J need not be K.
+        """
+
+    @abc.abstractmethod
+    def loss(self, logits_BNK: Tensor, targets_BNJ: Tensor) -> Tensor:
+        """Mean loss over the frames that are known, a scalar; exactly zero, with a gradient, if none is."""
+
+    @abc.abstractmethod
+    def perfect_logits(self, targets_NJ: Tensor) -> Tensor:
+        """Logits (N, K) of a model that is right and sure: the oracle of the round trip, and the upper bound that
+        frame rate and decoding leave.
+        """
+
+    @abc.abstractmethod
+    def decode(self, logits_NK: NDArray[np.float32], duration_s: float) -> Spans:
+        """The estimate for a whole track, in seconds, from its stitched logits."""
+
+    @abc.abstractmethod
+    def score(self, references: Sequence[Spans], estimates: Sequence[Spans], durations_s: Sequence[float]) -> Scores:
+        """Scores of whole tracks by the field's standard tools (mir_eval, torchmetrics)."""

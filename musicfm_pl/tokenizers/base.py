@@ -1,0 +1,37 @@
+"""What a tokenizer is: clean mel in, the token of each stack of frames out."""
+
+from __future__ import annotations
+
+import abc
+
+import torch
+from torch import Tensor, nn
+
+
+class Tokenizer(nn.Module, abc.ABC):
+    """Frozen quantizer of stacked mel frames. Subclasses are final; none has parameters that learn.
+
+    Args:
+        frame_dim: Values a token sees: mel bands times stacked frames; the system passes it.
+        num_codes: K, the size of the vocabulary.
+    """
+
+    def __init__(self, frame_dim: int, num_codes: int) -> None:
+        super().__init__()
+        self.frame_dim = frame_dim
+        self.num_codes = num_codes
+
+    @abc.abstractmethod
+    def forward(self, frames_TD: Tensor) -> Tensor:
+        """Tokens (T,), int64 in [0, num_codes), of stacked frames (T, frame_dim); always in float32."""
+
+
+def stack_frames(mel_BMF: Tensor, stride: int) -> Tensor:
+    """Mel frames by token, (B, T, stride * M) with T = F // stride: frames in order, each with its bands in order.
+
+    The order is that of the authors' code (`b (t r) m -> b t (r m)` on time-major mel); a remainder is dropped.
+    """
+    batch, num_mels, num_frames = mel_BMF.shape
+    num_tokens = num_frames // stride
+    frames_BFM = mel_BMF[:, :, : num_tokens * stride].transpose(1, 2)
+    return torch.reshape(frames_BFM, (batch, num_tokens, stride * num_mels))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import abc
-import math
 
 import torch
 from torch import Tensor, nn
 
 from data_modules import SAMPLE_RATE
+from data_modules.mel import LogMel
 
 
 class Masking(nn.Module, abc.ABC):
@@ -29,6 +29,8 @@ class Masking(nn.Module, abc.ABC):
             raise ValueError(f"masking.probability must lie in [0, 1], got {probability}")
         if block_s <= 0:
             raise ValueError(f"masking.block_s must be positive, got {block_s}")
+        if noise_std < 0:
+            raise ValueError(f"masking.noise_std must not be negative, got {noise_std}")
         self.probability = probability
         self.block_s = block_s
         self.noise_std = noise_std
@@ -36,17 +38,20 @@ class Masking(nn.Module, abc.ABC):
     def check(self, hop_length: int, stride: int) -> None:
         """Raises ValueError unless a block is a whole number of tokens."""
         block_samples = self.block_s * SAMPLE_RATE
-        if not math.isclose(block_samples % (hop_length * stride), 0, abs_tol=1e-6):
+        num_tokens = block_samples / (hop_length * stride)
+        # Not the remainder: 0.3 s could be a hair less than a whole number.
+        if round(num_tokens) < 1 or abs(num_tokens - round(num_tokens)) > 1e-6:
             raise ValueError(
-                f"data.masking.block_s: a block of {self.block_s} s is {block_samples:g} samples, not a whole number "
-                f"of tokens of {hop_length * stride} samples (hop {hop_length} x stride {stride}); "
+                f"data.masking.block_s: a block of {self.block_s} s is {block_samples:g} samples, "
+                f"not a whole number of tokens of {hop_length * stride} samples (hop {hop_length} x stride {stride}); "
                 f"choose a multiple of {hop_length * stride / SAMPLE_RATE:g} s"
             )
 
     def _draw(self, batch: int, length: int, block: int, generator: torch.Generator) -> Tensor:
         """True where masked, (batch, length), for blocks of `block` positions."""
         num_blocks = length // block
-        hidden = torch.rand(batch, num_blocks, generator=generator, device=generator.device) < self.probability
+        chance = torch.rand(batch, num_blocks, generator=generator, device=generator.device)
+        hidden = chance < self.probability
         mask = torch.zeros(batch, length, dtype=torch.bool, device=generator.device)
         mask[:, : num_blocks * block] = hidden.repeat_interleave(block, dim=1)
         return mask
@@ -57,13 +62,13 @@ class Masking(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def forward(
-        self, waveform_BN: Tensor, log_mel: nn.Module, generator: torch.Generator
+        self, waveform_BN: Tensor, log_mel: LogMel, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Clean mel (B, M, F), masked mel (B, M, F), and the mask by mel frame (B, F).
 
         Args:
             waveform_BN: Mono audio at 24 kHz.
-            log_mel: `LogMel`: waveform -> normalised mel.
+            log_mel: Waveform -> normalised mel.
             generator: On the device of the waveform; all that is random comes from it.
         """
 
@@ -72,11 +77,11 @@ class WaveNoise(Masking):
     """The study's masking: blocks of the waveform are replaced by noise before the mel is taken."""
 
     def forward(
-        self, waveform_BN: Tensor, log_mel: nn.Module, generator: torch.Generator
+        self, waveform_BN: Tensor, log_mel: LogMel, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See `Masking.forward`."""
         block = round(self.block_s * SAMPLE_RATE)
-        mask_BN = self._draw(*waveform_BN.shape, block, generator)
+        mask_BN = self._draw(waveform_BN.shape[0], waveform_BN.shape[1], block, generator)
         masked_BN = torch.where(mask_BN, self._noise(waveform_BN, generator), waveform_BN)
         # One STFT batch for both: half the kernel launches.
         mel_BMF, masked_mel_BMF = log_mel(torch.cat([waveform_BN, masked_BN])).chunk(2)
@@ -87,7 +92,7 @@ class MelNoise(Masking):
     """BEST-RQ's masking (arXiv 2202.01855): blocks of the normalised mel are replaced by noise."""
 
     def forward(
-        self, waveform_BN: Tensor, log_mel: nn.Module, generator: torch.Generator
+        self, waveform_BN: Tensor, log_mel: LogMel, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See `Masking.forward`."""
         mel_BMF = log_mel(waveform_BN)

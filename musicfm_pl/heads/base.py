@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +17,21 @@ from data_modules.spans import Spans
 
 Metrics = Mapping[str, float | None]
 """Scores by name, such as `beat_f`; None where a figure has no meaning for the track ("not defined")."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What `Head.decode` gives for a track.
+
+    Attributes:
+        spans: The estimate as labels of the head's kind, in seconds, so that it can be written like a reference.
+        whole: One label for the whole track where the task has one (the key of a song); None otherwise.
+        probabilities: In [0, 1] by label, where the task ranks labels instead of choosing (tags); empty otherwise.
+    """
+
+    spans: Spans
+    whole: str | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,7 @@ class Head(nn.Module, abc.ABC):
 
     Args:
         dim: Width of the encoder's hidden state; the system passes it.
-        num_outputs: K, logits a frame.
+        num_outputs: K, logits a frame; 0 if it is known only once `learn_labels` has seen the corpus.
         hidden_dim: Width of one hidden layer with ReLU and dropout; 0 for a linear head.
         dropout: Before the last layer.
     """
@@ -57,13 +72,32 @@ class Head(nn.Module, abc.ABC):
     def __init__(self, dim: int, num_outputs: int, hidden_dim: int = 512, dropout: float = 0.2) -> None:
         super().__init__()
         self.dim = dim
+        self.hidden_dim = hidden_dim
+        self.dropout = dropout
+        self._build(num_outputs)
+
+    def _build(self, num_outputs: int) -> None:
+        """Layers for so many logits a frame; none for 0."""
         self.num_outputs = num_outputs
-        if hidden_dim:
+        if num_outputs == 0:
+            self.layers = nn.Sequential()
+        elif self.hidden_dim:
             self.layers = nn.Sequential(
-                nn.Linear(dim, hidden_dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden_dim, num_outputs)
+                nn.Linear(self.dim, self.hidden_dim),
+                nn.ReLU(),
+                nn.Dropout(self.dropout),
+                nn.Linear(self.hidden_dim, num_outputs),
             )
         else:
-            self.layers = nn.Sequential(nn.Dropout(dropout), nn.Linear(dim, num_outputs))
+            self.layers = nn.Sequential(nn.Dropout(self.dropout), nn.Linear(self.dim, num_outputs))
+
+    def learn_labels(self, references: Iterable[Spans]) -> None:  # noqa: B027 - most heads know their labels
+        """Sees which labels there are to learn. The system calls it at set-up for fitting, before the optimiser is
+        made, with the references of the whole training split; what it keeps is stored in checkpoints.
+
+        Raises:
+            ValueError: There is nothing to learn.
+        """
 
     def num_frames(self, duration_s: float) -> int:
         """Frames of output N of a clip of this length; at least one."""
@@ -98,9 +132,11 @@ class Head(nn.Module, abc.ABC):
         """
 
     @abc.abstractmethod
-    def decode(self, logits_NK: NDArray[np.float32], duration_s: float) -> Spans:
-        """The estimate for a whole track, in seconds, from its stitched logits."""
+    def decode(self, logits_NK: NDArray[np.float32], duration_s: float) -> Estimate:
+        """The estimate for a whole track from its stitched logits; where `rate_hz` is None, a row a clip."""
 
     @abc.abstractmethod
-    def score(self, references: Sequence[Spans], estimates: Sequence[Spans], durations_s: Sequence[float]) -> Scores:
+    def score(
+        self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]
+    ) -> Scores:
         """Scores of whole tracks by the field's standard tools (mir_eval, torchmetrics)."""

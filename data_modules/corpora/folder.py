@@ -1,0 +1,107 @@
+"""`folder`: any tree of audio files, without labels, for pretraining on one's own music."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from data_modules.audio import SUFFIXES, read_audio
+from data_modules.corpora.base import Corpus, Item, Split, Track
+
+_HELD_OUT = 0.02
+"""Share of the groups for val, and again for test."""
+
+
+class Folder(Corpus):
+    """The audio files (wav, flac, mp3, ogg, opus, aiff) below a folder, of any rate and number of channels.
+
+    A group is a folder with audio in it, such as an album; a file right in the root is its own. Groups are split by a
+    hash of their names, about 96 % for training and 2 % each for validation and test, and at least one each where
+    there are three groups. Of two groups one is for validation; a single one is for training: then give validation a
+    folder of its own. So a group stays where it is as others come and go, save for that at-least-one.
+
+    Links to files are followed; a link to a folder is followed unless it leads to one that was visited already.
+
+    Args:
+        root: The top of the tree.
+    """
+
+    name: ClassVar[str] = "folder"
+    licence: ClassVar[str] = "unknown: the user's own files"
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def items(self) -> Sequence[Item]:
+        """See `Corpus.items`; a track's name is its path from the root.
+
+        Raises:
+            FileNotFoundError: There is no such folder, or no audio in it.
+        """
+        audio = self._files[0]
+        if not audio:
+            raise FileNotFoundError(f"folder: no audio below {self.root}; looked for {', '.join(SUFFIXES)}")
+        groups = {path: _group(path) for path in audio}
+        splits = _split(sorted(set(groups.values())))
+        return [Item(path, groups[path], splits[groups[path]]) for path in audio]
+
+    def load(self, item: Item) -> Track:
+        """See `Corpus.load`."""
+        return Track(item, read_audio(self.root / item.track_id))
+
+    @property
+    def num_ignored(self) -> int:
+        """Files below the root that are passed over, since their names are not those of audio."""
+        return self._files[1]
+
+    @cached_property
+    def _files(self) -> tuple[list[str], int]:
+        """Paths of the audio from the root, sorted, and the number of other files."""
+        if not self.root.is_dir():
+            raise FileNotFoundError(
+                f"folder: no folder {self.root}; expected the top of a tree of audio files"
+            )
+        audio: list[str] = []
+        num_others = 0
+        visited: set[Path] = set()
+        for folder, subfolders, names in os.walk(self.root, followlinks=True):
+            real = Path(folder).resolve()
+            if real in visited:
+                subfolders.clear()
+                continue
+            visited.add(real)
+            subfolders.sort()
+            for name in names:
+                if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                    audio.append((Path(folder) / name).relative_to(self.root).as_posix())
+                else:
+                    num_others += 1
+        return sorted(audio), num_others
+
+
+def _group(path: str) -> str:
+    parent = Path(path).parent.as_posix()
+    return path if parent == "." else parent
+
+
+def _split(groups: Sequence[str]) -> dict[str, Split]:
+    """The split of each group: by its hash as a number in [0, 1), the lowest for val and the highest for test."""
+    place = {group: int(hashlib.sha256(group.encode()).hexdigest()[:12], 16) / 16**12 for group in groups}
+    by_hash = sorted(groups, key=lambda group: (place[group], group))
+    splits: dict[str, Split] = {
+        group: "val" if place[group] < _HELD_OUT else "test" if place[group] >= 1 - _HELD_OUT else "train"
+        for group in groups
+    }
+    if len(groups) == 1:
+        splits[by_hash[0]] = "train"
+    elif len(groups) == 2:
+        splits.update({by_hash[0]: "val", by_hash[1]: "train"})
+    else:
+        splits.update({by_hash[0]: "val", by_hash[-1]: "test"})
+        if "train" not in splits.values():
+            splits[by_hash[len(by_hash) // 2]] = "train"
+    return splits

@@ -1,0 +1,216 @@
+"""`pop909`: Chinese pop songs as MIDI with annotations (Wang et al., ISMIR 2020), rendered to audio."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import ClassVar
+
+import mido
+import numpy as np
+import pretty_midi
+
+from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
+from data_modules.corpora.pop909_form import Bars, bars_of, melody_of, sections_of
+from data_modules.labels import check
+from data_modules.spans import Spans
+from data_modules.synth import Note, Part, render
+
+_TAIL_S = 1.0
+"""For the last notes to die away."""
+
+_MELODY = {"piano": 0, "vibraphone": 11, "harmonica": 22, "violin": 40, "trumpet": 56, "saxophone": 65, "oboe": 68,
+           "clarinet": 71, "flute": 73}  # fmt: skip
+_BRIDGE = {"music box": 10, "organ": 16, "electric guitar": 27, "strings": 48, "choir": 52, "horn": 60}
+_PIANO = {"piano": 0, "electric piano": 4, "harpsichord": 6, "guitar": 24, "steel guitar": 25, "harp": 46}
+_PROGRAMS = {"MELODY": _MELODY, "BRIDGE": _BRIDGE, "PIANO": _PIANO}
+"""General MIDI programs from 0 that the three tracks of a song are played by, drawn for each song."""
+
+_KEYS = {"maj": "major", "min": "minor"}
+
+
+class Pop909(Corpus):
+    """POP909 with the phrase structure of Dai et al. (ISMIR 2020), played by instruments drawn for each song.
+
+    Labels: beats with their place in the bar, chords, keys, phrases (letters, intro, inst, outro) and the
+    instruments as tags. A kind whose file is missing or does not fit the song is absent; `Pop909.gaps` says why.
+
+    Args:
+        root: The folder that holds 001, 002, ..., or its parent (where it is called POP909).
+    """
+
+    name: ClassVar[str] = "pop909"
+    licence: ClassVar[str] = "MIT (POP909, Music X Lab; phrase structure, Shuqi Dai); rendered with TimGM6mb"
+    note: ClassVar[str] = "synthetic performance"
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def items(self) -> Sequence[Item]:
+        """See `Corpus.items`; a song is a group, and those that the split file does not name are for training.
+
+        Raises:
+            FileNotFoundError: There is no such folder, or no song in it.
+        """
+        splits = _splits()
+        return [Item(one.name, one.name, splits.get(one.name, "train")) for one in self._songs()]
+
+    def load(self, item: Item) -> Track:
+        """See `Corpus.load`."""
+        folder = self._folder() / item.track_id
+        midi = _read_midi(folder / f"{item.track_id}.mid")
+        duration_s = midi.get_end_time() + _TAIL_S
+        rng = np.random.default_rng(zlib.crc32(item.track_id.encode()))
+        parts, instruments = [], []
+        for track in midi.instruments:
+            choice = _PROGRAMS.get(track.name, _PIANO)
+            instrument = str(rng.choice(list(choice)))
+            notes = [Note(n.start, n.end, n.pitch, n.velocity) for n in track.notes if n.end > n.start]
+            parts.append(Part(choice[instrument], notes))
+            if notes:
+                instruments.append(instrument)
+        labels, _ = _labels(folder, midi, duration_s)
+        tags = [f"instrument---{name}" for name in dict.fromkeys(instruments)]
+        labels["tag"] = Spans.of((0.0, duration_s, tag) for tag in tags)
+        check(labels, duration_s, str(folder))
+        return Track(item, render(parts, duration_s), labels)
+
+    def gaps(self, item: Item) -> dict[Kind, str]:
+        """Why a song lacks a kind of label, by kind, without rendering it.
+
+        Raises:
+            BadTrack: As `load`.
+        """
+        folder = self._folder() / item.track_id
+        midi = _read_midi(folder / f"{item.track_id}.mid")
+        return _labels(folder, midi, midi.get_end_time() + _TAIL_S)[1]
+
+    def _folder(self) -> Path:
+        inner = self.root / "POP909"
+        return inner if inner.is_dir() else self.root
+
+    def _songs(self) -> list[Path]:
+        expected = "expected the folder of POP909 that holds 001/001.mid, 002/002.mid, ... (or its parent)"
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"pop909: no folder {self.root}; {expected}")
+        songs = sorted(one for one in self._folder().iterdir() if (one / f"{one.name}.mid").is_file())
+        if not songs:
+            raise FileNotFoundError(f"pop909: no song in {self.root}; {expected}")
+        return songs
+
+
+def _splits() -> dict[str, Split]:
+    """The split of the songs that have one in the list beside this file; lines are `test: 003 009 ...`."""
+    text = (files("data_modules.corpora") / "splits" / "pop909.txt").read_text("utf-8")
+    splits: dict[str, Split] = {}
+    for line in text.splitlines():
+        name, colon, songs = line.partition(":")
+        if colon and name in ("val", "test"):
+            splits.update(dict.fromkeys(songs.split(), "val" if name == "val" else "test"))
+    return splits
+
+
+def _read_midi(path: Path) -> pretty_midi.PrettyMIDI:
+    try:
+        midi = pretty_midi.PrettyMIDI(str(path))
+    except (OSError, EOFError, ValueError, KeyError, IndexError, mido.KeySignatureError) as error:
+        raise BadTrack(f"{path}: cannot be read as MIDI ({error or type(error).__name__})") from error
+    if not any(track.notes for track in midi.instruments):
+        raise BadTrack(f"{path}: holds no notes")
+    return midi
+
+
+def _labels(
+    folder: Path, midi: pretty_midi.PrettyMIDI, duration_s: float
+) -> tuple[dict[Kind, Spans], dict[Kind, str]]:
+    """The labels that the files of a song give, and for the other kinds the reason why not."""
+    labels: dict[Kind, Spans] = {}
+    gaps: dict[Kind, str] = {}
+
+    def add(kind: Kind, spans: Spans) -> None:
+        check({kind: spans}, duration_s, str(folder))
+        labels[kind] = spans
+
+    bars: Bars | None = None
+    try:
+        rows = _table(folder / "beat_midi.txt", 3)
+        times_s = np.array([_number(row[0], folder / "beat_midi.txt") for row in rows])
+        bars = bars_of(times_s, np.array([float(row[2]) == 1 for row in rows]), str(folder / "beat_midi.txt"))
+        inside = times_s < duration_s
+        add("beat", Spans.events(times_s[inside], np.array(bars.positions)[inside].tolist()))
+    except (BadTrack, ValueError) as error:
+        gaps["beat"] = str(error)
+    try:
+        path = folder / "chord_midi.txt"
+        add(
+            "chord",
+            _spans(
+                [(_number(a, path), _number(b, path), label) for a, b, label in _table(path, 3)], duration_s
+            ),
+        )
+    except BadTrack as error:
+        gaps["chord"] = str(error)
+    try:
+        path = folder / "key_audio.txt"
+        if bars is None:
+            raise BadTrack(
+                f"{path}: is in the time of the recording, and no beats say how that relates to the MIDI"
+            )
+        first = _number(_table(folder / "beat_audio.txt", 2)[0][0], folder / "beat_audio.txt")
+        shift_s = float(bars.times_s[0]) - first
+        rows = _table(path, 3)
+        add(
+            "key",
+            _spans(
+                [(_number(a, path) + shift_s, _number(b, path) + shift_s, _key(k)) for a, b, k in rows],
+                duration_s,
+            ),
+        )
+    except BadTrack as error:
+        gaps["key"] = str(error)
+    try:
+        path = folder / "human_label1.txt"
+        if bars is None:
+            raise BadTrack(f"{path}: counts in bars, and there are no beats")
+        sections = sections_of(_text(path).strip(), bars, melody_of(midi, bars), str(path))
+        add("section", _spans(list(sections), duration_s))
+    except BadTrack as error:
+        gaps["section"] = str(error)
+    return labels, gaps
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadTrack(f"{path}: cannot be read ({error})") from error
+
+
+def _table(path: Path, num_columns: int) -> list[list[str]]:
+    rows = [line.split() for line in _text(path).splitlines() if line.strip()]
+    if not rows:
+        raise BadTrack(f"{path}: is empty")
+    for number, row in enumerate(rows, start=1):
+        if len(row) != num_columns:
+            raise BadTrack(f"{path}:{number}: expected {num_columns} columns, got {' '.join(row)!r}")
+    return rows
+
+
+def _number(text: str, path: Path) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise BadTrack(f"{path}: {text!r} is no time in seconds") from None
+
+
+def _key(text: str) -> str:
+    tonic, _, mode = text.partition(":")
+    return f"{tonic} {_KEYS.get(mode, mode)}"
+
+
+def _spans(rows: list[tuple[float, float, str]], duration_s: float) -> Spans:
+    """Spans from rows, cut to the track: annotations of the recording run on before and after the MIDI."""
+    kept = [(max(0.0, a), min(b, duration_s), label) for a, b, label in rows]
+    return Spans.of(row for row in kept if row[1] > row[0])

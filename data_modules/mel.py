@@ -1,0 +1,131 @@
+"""What is made of the audio on the device: log-mel for most encoders, or the waveform itself."""
+
+from __future__ import annotations
+
+from typing import Literal, final
+
+import torch
+import torchaudio.functional
+from torch import Tensor, nn
+
+from data_modules import SAMPLE_RATE
+
+_POWER_FLOOR = 1e-10
+"""The least power a mel band can have, -100 dB (`amin` of torchaudio's `AmplitudeToDB`)."""
+
+
+@final
+class LogMel(nn.Module):
+    """Waveform to normalised log-mel, as in the authors' code.
+
+    It is `torchaudio.transforms.MelSpectrogram` (power, HTK mel scale, Hann window, centred frames) and then
+    `AmplitudeToDB()`, without the last frame, so that there are `SAMPLE_RATE / hop_length` frames a second.
+    It has no state to save: window and filters follow from the arguments.
+
+    Args:
+        hop_length: Samples between frames (the study: 240, 100 frames a second).
+        num_mels: Mel bands M (the study: 128).
+        n_fft: Samples of a window (the study: 2048).
+        mean: Mean of all log-mel values of the corpus in dB, one for all bands (`prepare` measures it).
+        std: Standard deviation of the same.
+
+    Attributes:
+        rate_hz: Mel frames a second.
+
+    Raises:
+        ValueError: A size that is not positive, or statistics that cannot normalise.
+    """
+
+    reads: Literal["mel"] = "mel"
+    """What it gives, in the words of `Encoder.reads`."""
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(
+        self,
+        hop_length: int = 240,
+        num_mels: int = 128,
+        n_fft: int = 2048,
+        mean: float = 0.0,
+        std: float = 1.0,
+    ) -> None:
+        super().__init__()
+        for name, value in (("hop_length", hop_length), ("num_mels", num_mels), ("n_fft", n_fft)):
+            if value < 1:
+                raise ValueError(f"mel.{name} must be at least 1, got {value}")
+        self.hop_length = hop_length
+        self.num_mels = num_mels
+        self.n_fft = n_fft
+        self.normalise(mean, std)
+        self.rate_hz = SAMPLE_RATE / hop_length
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        filters = torchaudio.functional.melscale_fbanks(
+            n_fft // 2 + 1, f_min=0.0, f_max=SAMPLE_RATE / 2, n_mels=num_mels, sample_rate=SAMPLE_RATE
+        )
+        self.register_buffer("filters", filters, persistent=False)
+
+    def normalise(self, mean: float, std: float) -> None:
+        """From here on with these statistics, in dB."""
+        if not std > 0:
+            raise ValueError(f"mel.std must be positive, got {std}: are the statistics those of silence?")
+        self.mean = mean
+        self.std = std
+
+    def frames(self, num_samples: int) -> int:
+        """Mel frames F of a waveform of so many samples."""
+        return num_samples // self.hop_length
+
+    def settings(self) -> dict[str, int]:
+        """What must agree between the data and a checkpoint (the statistics may differ)."""
+        return {
+            "sample_rate": SAMPLE_RATE,
+            "n_fft": self.n_fft,
+            "hop_length": self.hop_length,
+            "num_mels": self.num_mels,
+        }
+
+    def forward(self, waveform_BN: Tensor) -> Tensor:
+        """Normalised log-mel (B, M, F) in float32, F = N // hop_length, whatever the precision of training.
+
+        Raises:
+            ValueError: The waveform is not (clips, samples), or too short to be reflected at its edges.
+        """
+        if waveform_BN.ndim != 2 or waveform_BN.shape[1] <= self.n_fft // 2:
+            raise ValueError(
+                f"log-mel needs a waveform of shape (clips, samples) with more than {self.n_fft // 2} "
+                f"samples ({self.n_fft // 2 / SAMPLE_RATE:.3f} s), got {tuple(waveform_BN.shape)}"
+            )
+        # Powers and decibels do not survive half precision, least of all as targets of the tokenizer.
+        with torch.autocast(waveform_BN.device.type, enabled=False):
+            spectrum_BCF = torch.stft(
+                waveform_BN.float(),
+                self.n_fft,
+                self.hop_length,
+                window=self.window.float(),
+                center=True,
+                pad_mode="reflect",
+                return_complex=True,
+            )
+            real_BCF, imag_BCF = torch.view_as_real(spectrum_BCF[..., :-1]).unbind(dim=-1)
+            # Not abs().square(): the root and its square take seven times as long as this on CPU.
+            power_BCF = torch.addcmul(real_BCF.square(), imag_BCF, imag_BCF)
+            mel_BMF = (power_BCF.transpose(1, 2) @ self.filters.float()).transpose(1, 2)
+            decibels_BMF = 10.0 * mel_BMF.clamp(min=_POWER_FLOOR).log10()
+            return ((decibels_BMF - self.mean) / self.std).contiguous()
+
+
+@final
+class Waveform(nn.Module):
+    """The waveform as it is, for encoders that hear it themselves (MERT)."""
+
+    reads: Literal["waveform"] = "waveform"
+    """What it gives, in the words of `Encoder.reads`."""
+
+    def settings(self) -> dict[str, int]:
+        """What must agree between the data and a checkpoint."""
+        return {"sample_rate": SAMPLE_RATE}
+
+    def forward(self, waveform_BN: Tensor) -> Tensor:
+        """The waveform (B, N), unchanged."""
+        return waveform_BN

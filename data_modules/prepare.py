@@ -1,0 +1,143 @@
+"""Corpus -> shards, index and mel statistics; stops and goes on, and says what it set aside."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from data_modules import SAMPLE_RATE
+from data_modules.corpora.base import SPLITS, Corpus, Item
+from data_modules.shards import Prepared, merge_index, write_shard, written_aside
+
+
+def prepare(corpus: Corpus, out: Path, jobs: int = 0, tracks_per_shard: int = 4) -> None:
+    """Turns a corpus into a folder that training reads: 24 kHz mono shards, one index, mel statistics.
+
+    Stopped and started again it goes on with what is missing; finished, it does nothing. Tracks that cannot be
+    used are set aside and listed in `set_aside.tsv` with their reasons.
+
+    Args:
+        corpus: What to prepare: a name (`tiny`, `dcml`, `pop909`, `folder`) or a class path, with its own
+            settings as `--corpus.root` and so on.
+        out: The folder to write.
+        jobs: Processes; 0 for one a core.
+        tracks_per_shard: Tracks in a shard file, the unit of going on.
+    """
+    console = Console()
+    corpus.fetch(console.print)
+    items = corpus.items()
+    if not items:
+        raise ValueError(f"corpus {corpus.name}: no track to prepare")
+    _check_plan(corpus, items, out)
+    if (out / "index.parquet").exists():
+        console.print(f"{out} is prepared already: nothing to do")
+        _report(corpus, out, console)
+        return
+    groups = [items[at : at + tracks_per_shard] for at in range(0, len(items), tracks_per_shard)]
+    _write_shards(corpus, groups, out, jobs or os.cpu_count() or 1, console)
+    aside = merge_index(out, len(groups))
+    with written_aside(out / "set_aside.tsv", "w") as file:
+        file.writelines(f"{track}\t{' '.join(reason.split())}\n" for track, reason in aside)
+    for track, reason in aside:
+        console.print(f"[yellow]set aside[/] {track}: {reason}", highlight=False)
+    _report(corpus, out, console)
+
+
+def _check_plan(corpus: Corpus, items: Sequence[Item], out: Path) -> None:
+    """Writes corpus.json, or refuses a folder that was made from something else."""
+    digest = hashlib.sha256(json.dumps([(i.track_id, i.group, i.split) for i in items]).encode()).hexdigest()
+    card = {
+        "corpus": corpus.name,
+        "licence": corpus.licence,
+        "note": corpus.note,
+        "sample_rate": SAMPLE_RATE,
+        "num_items": len(items),
+        "items_sha256": digest,
+    }
+    path = out / "corpus.json"
+    if path.exists():
+        before = json.loads(path.read_text())
+        if before["items_sha256"] != digest or before["corpus"] != corpus.name:
+            raise ValueError(
+                f"--out: {out} was prepared from {before['corpus']} with {before['num_items']} tracks, not from this "
+                f"{corpus.name} with {len(items)}; name another folder, or delete that one"
+            )
+        return
+    if out.exists() and any(out.iterdir()):
+        raise ValueError(f"--out: {out} holds other files; name a new or an empty folder")
+    with written_aside(path, "w") as file:
+        json.dump(card, file, indent=2)
+
+
+def _write_shards(corpus: Corpus, groups: Sequence[Sequence[Item]], out: Path, jobs: int, console: Console) -> None:
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("tracks, {task.fields[hours]:.2f} h of audio"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with (
+        Progress(*columns, console=console) as progress,
+        ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool,
+    ):
+        bar = progress.add_task(f"prepare {corpus.name}", total=sum(map(len, groups)), hours=0.0)
+        futures = {
+            pool.submit(write_shard, corpus, group, out, number): len(group) for number, group in enumerate(groups)
+        }
+        hours = 0.0
+        try:
+            for future in as_completed(futures):
+                samples, _ = future.result()
+                hours += samples / SAMPLE_RATE / 3600
+                progress.update(bar, advance=futures[future], hours=hours)
+                if not console.is_terminal:
+                    done = int(progress.tasks[0].completed)
+                    console.print(f"prepare {corpus.name}: {done} of {progress.tasks[0].total} tracks, {hours:.2f} h")
+        except BaseException as error:
+            pool.shutdown(wait=True, cancel_futures=True)
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise OSError(
+                    errno.ENOSPC,
+                    f"the disk is full while writing to {out}; finished shards are kept: "
+                    f"free some space and give the same command again",
+                ) from error
+            if isinstance(error, BrokenProcessPool):
+                raise OSError(
+                    f"a process that prepared {corpus.name} was killed, most often for want of memory; finished "
+                    f"shards are kept: give the same command again with fewer --jobs than {jobs}"
+                ) from error
+            raise
+
+
+def _report(corpus: Corpus, out: Path, console: Console) -> None:
+    prepared = Prepared(out)
+    hours: Counter[str] = Counter()
+    tracks: Counter[str] = Counter()
+    for entry in prepared.entries:
+        hours[entry.split] += entry.duration_s / 3600
+        tracks[entry.split] += 1
+    for split in SPLITS:
+        console.print(f"{split:>5}: {tracks[split]:4d} tracks, {hours[split]:.2f} h")
+    aside = sum(1 for _ in (out / "set_aside.tsv").open()) if (out / "set_aside.tsv").exists() else 0
+    console.print(f"set aside: {aside} of {prepared.card['num_items']} tracks (see {out / 'set_aside.tsv'})")
+    # Torch takes seconds to import, which neither `--help` nor the processes that render should wait for.
+    from data_modules.statistics import mel_statistics
+
+    statistics = mel_statistics(prepared)
+    console.print(f"mel statistics of the training split: mean {statistics.mean:.3f}, std {statistics.std:.3f}")
+    console.print(f"licence: {corpus.licence}")
+    console.print(f"written: {out}")

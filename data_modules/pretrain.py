@@ -1,0 +1,133 @@
+"""Clips for masked token modelling: waveform from the shards, masking and mel on the device."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning as L  # noqa: N812 - Lightning's own convention
+import torch
+from torch.utils.data import DataLoader
+
+from data_modules.batches import PretrainBatch
+from data_modules.clips import Clip, GridClips, RandomClips, Samples
+from data_modules.masking import Masking, WaveNoise
+from data_modules.mel import LogMel
+from data_modules.order import ResumableSampler, mixed_seed
+from data_modules.shards import Prepared
+from data_modules.statistics import mel_statistics
+
+
+def _collate(clips: list[Clip]) -> tuple[torch.Tensor, int]:
+    return torch.stack([clip.values for clip in clips]), clips[0].seed
+
+
+class PretrainData(L.LightningDataModule):
+    """Clips of a prepared folder for `MaskedTokenModel`; labels are not looked at.
+
+    Args:
+        root: A folder that `musicfm prepare` wrote.
+        clip_s: Input length in seconds (the study: 5 or 30).
+        batch_size: Clips a device and step.
+        masking: What is hidden from the encoder; waveform noise, as in the study, unless another is named.
+        features: The mel front end. Its mean and std are filled in from the corpus' statistics.
+        seed: Of order, offsets and masks; another seed is another order.
+        num_workers: Processes that read clips; -1 for one a core, at most 8 (0 on up to 2 cores).
+        max_val_clips: Validation uses at most this many clips, spread evenly over the split.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        clip_s: float = 30.0,
+        batch_size: int = 32,
+        masking: Masking | None = None,
+        features: LogMel | None = None,
+        seed: int = 0,
+        num_workers: int = -1,
+        max_val_clips: int = 512,
+    ) -> None:
+        super().__init__()
+        self.root = Path(root)
+        self.clip_s = clip_s
+        self.batch_size = batch_size
+        self.masking = masking or WaveNoise()
+        self.features = features or LogMel()
+        self.seed = seed
+        self.num_workers = default_workers() if num_workers < 0 else num_workers
+        self.max_val_clips = max_val_clips
+
+    def setup(self, stage: str) -> None:
+        """Opens the folder and takes the corpus' mel statistics."""
+        self.prepared = Prepared(self.root)
+        mel = self.features
+        statistics = mel_statistics(self.prepared, mel.hop_length, mel.num_mels, mel.n_fft)
+        mel.normalise(statistics.mean, statistics.std)
+
+    def mel_settings(self) -> dict[str, float]:
+        """What a task must use to hear as the encoder heard: kept in every checkpoint."""
+        return {**self.features.settings(), "mean": self.features.mean, "std": self.features.std}
+
+    def train_dataloader(self) -> DataLoader[Clip]:
+        """Clips from where the run stands, for this rank."""
+        trainer = self._trainer()
+        clips = RandomClips(self.prepared.split("train"), Samples(self.prepared), self.clip_s, self.seed)
+        sampler = ResumableSampler(
+            len(clips),
+            self.batch_size * trainer.world_size,
+            trainer.global_rank,
+            trainer.world_size,
+            first_step=trainer.global_step * trainer.accumulate_grad_batches,
+        )
+        return self._loader(clips, sampler)
+
+    def val_dataloader(self) -> DataLoader[Clip]:
+        """The same clips, with the same masks, at every validation."""
+        clips = GridClips(self.prepared.split("val"), Samples(self.prepared), self.clip_s, self.seed)
+        step = -(-len(clips) // self.max_val_clips)
+        clips.clips = clips.clips[::step]
+        return self._loader(clips, None)
+
+    def _loader(self, clips: RandomClips | GridClips, sampler: ResumableSampler | None) -> DataLoader[Clip]:
+        return DataLoader(
+            clips,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=_collate,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=False,
+        )
+
+    def on_after_batch_transfer(self, batch: tuple[torch.Tensor, int], dataloader_idx: int) -> PretrainBatch:
+        """Masking and mel, on the device."""
+        samples_BN, seed = batch
+        generator = torch.Generator(samples_BN.device).manual_seed(mixed_seed(seed, 1))
+        mel = self.features.to(samples_BN.device)
+        with torch.no_grad():
+            return PretrainBatch(*self.masking(samples_BN.float() / 32768.0, mel, generator))
+
+    def _trainer(self) -> L.Trainer:
+        assert self.trainer is not None
+        return self.trainer
+
+    def state_dict(self) -> dict[str, Any]:
+        """The mel settings travel with the weights."""
+        return {"mel": self.mel_settings()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuses to go on with other mel settings than the run began with."""
+        before, now = state_dict["mel"], self.mel_settings()
+        for key, value in before.items():
+            if abs(now[key] - value) > 1e-4 * max(1.0, abs(value)):
+                raise ValueError(
+                    f"data.features.{key}: the checkpoint was trained with {value}, this run has {now[key]}; "
+                    f"resume with the same corpus and mel settings, or start a new run directory"
+                )
+
+
+def default_workers() -> int:
+    """Worker processes to read with: none where cores are few, since reading shards is nearly free."""
+    cores = os.cpu_count() or 1
+    return 0 if cores <= 2 else min(8, cores)

@@ -1,0 +1,194 @@
+"""Labelled clips for a task: random in training, on a grid in validation, whole tracks at test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import lightning as L  # noqa: N812
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from data_modules import embeddings
+from data_modules.batches import TaskBatch
+from data_modules.clips import Clip, GridClips, RandomClips, Samples, Source, WholeTracks
+from data_modules.corpora.base import Kind, Split
+from data_modules.files import AudioFiles
+from data_modules.mel import LogMel, Waveform
+from data_modules.order import ResumableSampler
+from data_modules.pretrain import default_workers
+from data_modules.shards import Entry, Prepared
+from data_modules.statistics import mel_statistics
+
+
+class _Raw:
+    """A batch before mel; a plain class, so that Lightning asks it how to move."""
+
+    def __init__(self, clips: list[Clip]) -> None:
+        self.clips = clips
+        self.values = torch.stack([clip.values for clip in clips])
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> _Raw:
+        self.values = self.values.to(device, non_blocking=non_blocking)
+        return self
+
+
+class TaskData(L.LightningDataModule):
+    """Clips of a prepared folder with the labels of one task.
+
+    Args:
+        root: A folder that `musicfm prepare` wrote.
+        clip_s: Input length in seconds (the study: 6 for beats, 12 chords, 24 structure, 12 keys, 29.1 tags).
+        batch_size: Clips a device and step.
+        features: The feature module: `LogMel`, or `Waveform` for encoders that hear it. A pretrained encoder
+            brings its own mel settings and statistics, and need not be given any here; for other encoders the
+            default is the study's mel with the corpus' statistics.
+        cache: Compute a frozen encoder's hidden states once, for whole tracks, and train heads on those. Clips
+            then hear `cache_window_s` of context instead of `clip_s`.
+        cache_window_s: Length of the windows that the frozen encoder hears.
+        seed: Of order and offsets.
+        num_workers: Processes that read clips; -1 for one a core, at most 8 (0 on up to 2 cores).
+        files: Audio files for `predict`, each a whole track.
+    """
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        clip_s: float = 12.0,
+        batch_size: int = 16,
+        features: LogMel | Waveform | None = None,
+        cache: bool = False,
+        cache_window_s: float = 30.0,
+        seed: int = 0,
+        num_workers: int = -1,
+        files: list[Path] | None = None,
+    ) -> None:
+        super().__init__()
+        self.root = root
+        self.clip_s = clip_s
+        self.batch_size = batch_size
+        self._features = features
+        self.cache = cache
+        self.cache_window_s = cache_window_s
+        self.seed = seed
+        self.num_workers = default_workers() if num_workers < 0 else num_workers
+        self.files = files or []
+        self.kind: Kind | None = None
+        self._source: Source | None = None
+
+    def setup(self, stage: str) -> None:
+        """Opens the folder."""
+        if stage == "predict":
+            return
+        if self.root is None:
+            raise ValueError("data.root: name a folder that `musicfm prepare` wrote")
+        self.prepared = Prepared(self.root)
+        self._source = Samples(self.prepared)
+
+    def serve(self, kind: Kind, mel: dict[str, float] | None) -> None:
+        """What the model asks for, at set-up: the labels of its task, and the mel its encoder was trained on.
+
+        Args:
+            kind: Tracks without this kind of label are left out.
+            mel: Settings, mean and std of the encoder's pretraining; None for the corpus' own statistics.
+
+        Raises:
+            ValueError: The mel settings of data and encoder disagree.
+        """
+        self.kind = kind
+        if self._features is None:
+            chosen = {} if mel is None else {key: int(mel[key]) for key in ("hop_length", "num_mels", "n_fft")}
+            self._features = LogMel(**chosen)
+        features = self._features
+        if not isinstance(features, LogMel):
+            return
+        if mel is not None:
+            for key, value in features.settings().items():
+                if mel[key] != value:
+                    raise ValueError(
+                        f"data.features.{key}: {value} here, but the encoder was pretrained with {mel[key]}; "
+                        f"leave data.features out to take the encoder's, or set {key} to {mel[key]:g}"
+                    )
+            features.normalise(mel["mean"], mel["std"])
+        elif self.root is not None:
+            statistics = mel_statistics(self.prepared, features.hop_length, features.num_mels, features.n_fft)
+            features.normalise(statistics.mean, statistics.std)
+
+    @property
+    def features(self) -> LogMel | Waveform:
+        """The feature module, once the model has asked for its own."""
+        if self._features is None:
+            self._features = LogMel()
+        return self._features
+
+    def use_hidden_states(self, digest: str, rate_hz: float, encode: Callable[[Tensor], Tensor]) -> None:
+        """From here on clips are hidden states instead of audio, computed by `encode` if they are not cached yet."""
+        self._source = embeddings.compute(self.prepared, digest, rate_hz, encode)
+
+    def entries(self, split: Split) -> list[Entry]:
+        """The tracks of a split that carry the task's kind of label."""
+        entries = [entry for entry in self.prepared.split(split) if self.kind in entry.labels]
+        if not entries:
+            raise ValueError(f"data.root: no track of {self.root}, split {split!r}, has labels of kind {self.kind!r}")
+        return entries
+
+    def left_out(self, split: Split) -> int:
+        """How many tracks of a split do not carry the task's kind of label."""
+        return len(self.prepared.split(split)) - len(self.entries(split))
+
+    @property
+    def source(self) -> Source:
+        """Where clips come from."""
+        assert self._source is not None, "setup comes first"
+        return self._source
+
+    def train_dataloader(self) -> DataLoader[Clip]:
+        """Random clips, from where the run stands."""
+        trainer = self.trainer
+        assert trainer is not None
+        clips = RandomClips(self.entries("train"), self.source, self.clip_s, self.seed, with_labels=True)
+        sampler = ResumableSampler(
+            len(clips),
+            min(self.batch_size * trainer.world_size, len(clips) // trainer.world_size * trainer.world_size),
+            trainer.global_rank,
+            trainer.world_size,
+            first_step=trainer.global_step * trainer.accumulate_grad_batches,
+        )
+        return self._loader(clips, sampler.local_batch, sampler)
+
+    def val_dataloader(self) -> DataLoader[Clip]:
+        """The same clips at every validation."""
+        clips = GridClips(self.entries("val"), self.source, self.clip_s, self.seed, with_labels=True)
+        return self._loader(clips, self.batch_size)
+
+    def test_dataloader(self) -> DataLoader[Clip]:
+        """Whole tracks, one a batch."""
+        return self._loader(WholeTracks(self.entries("test"), self.source), 1)
+
+    def predict_dataloader(self) -> DataLoader[Clip]:
+        """Whole audio files, one a batch."""
+        if not self.files:
+            raise ValueError("data.files: name the audio files to predict, as in --data.files '[song.mp3]'")
+        return self._loader(AudioFiles(self.files), 1)
+
+    def _loader(
+        self, clips: Dataset[Clip], batch_size: int, sampler: ResumableSampler | None = None
+    ) -> DataLoader[Clip]:
+        return DataLoader(
+            clips, batch_size=batch_size, sampler=sampler, num_workers=self.num_workers, collate_fn=_Raw
+        )
+
+    def on_after_batch_transfer(self, batch: _Raw, dataloader_idx: int) -> TaskBatch:
+        """Mel on the device; hidden states pass as they are."""
+        values = batch.values
+        if not values.is_floating_point():
+            with torch.no_grad():
+                values = self.features.to(values.device)(values.float() / 32768.0)
+        return TaskBatch(
+            features=values.float(),
+            duration_s=batch.clips[0].duration_s,
+            references=[clip.labels for clip in batch.clips],
+            track_ids=[clip.track_id for clip in batch.clips],
+            starts_s=[clip.start_s for clip in batch.clips],
+        )

@@ -1,0 +1,176 @@
+"""What a run leaves behind: `results.json`, and predictions as label files."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L  # noqa: N812
+import torch
+import yaml
+
+from data_modules import SAMPLE_RATE
+from data_modules.pretrain import PretrainData
+from musicfm_pl.encoders.base import Encoder
+from musicfm_pl.heads.base import Estimate
+from musicfm_pl.provenance import config_digest, machine, versions
+from musicfm_pl.results import RunResult, TrackResult, write_result
+from musicfm_pl.systems.pretrain import MaskedTokenModel
+from musicfm_pl.systems.task import TaskModel
+
+
+class ResultsWriter(L.Callback):
+    """Writes `results.json`: after the last validation of a pretraining run, or after a test.
+
+    Args:
+        run_dir: Of the run.
+        name: Row of the leaderboard; None for the encoder's own name.
+        role: `encoder`, or `baseline`.
+    """
+
+    def __init__(self, run_dir: Path, name: str | None, role: str) -> None:
+        self.run_dir = run_dir
+        self.name = name
+        self.role = role
+        self._began = time.monotonic()
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The figures of a task."""
+        if not isinstance(pl_module, TaskModel) or not trainer.is_global_zero or pl_module.scores is None:
+            return
+        data, scores, head = pl_module.data, pl_module.scores, pl_module.head
+        groups = {entry.track_id: entry.group for entry in data.entries("test")}
+        notes = list(scores.notes)
+        if left_out := data.left_out("test"):
+            notes.append(f"{left_out} tracks of the test split carry no {head.kind} labels and are left out")
+        self._write(
+            trainer,
+            pl_module.encoder,
+            stage="probe" if pl_module.freeze_encoder else "finetune",
+            task=head.task,
+            split="test",
+            num_tracks=len(pl_module.tested_tracks),
+            layer=pl_module.layer if isinstance(pl_module.layer, int) else None,
+            summary=scores.summary,
+            notes=notes,
+            tracks=[
+                TrackResult(track_id, groups[track_id], metrics)
+                for track_id, metrics in zip(pl_module.tested_tracks, scores.tracks, strict=True)
+            ],
+        )
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The figures of a pretraining run, from the validation that follows its last step."""
+        if not isinstance(pl_module, MaskedTokenModel) or not trainer.is_global_zero or trainer.state.fn != "validate":
+            return
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, PretrainData)
+        figures = {
+            ("val_loss" if name == "val/loss" else name.removeprefix("val/")): value.item()
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("val/")
+        }
+        steps = pl_module.trained_steps
+        clips = steps * data.batch_size * trainer.world_size * trainer.accumulate_grad_batches
+        self._write(
+            trainer,
+            pl_module.encoder,
+            stage="pretrain",
+            task="pretrain",
+            split="val",
+            num_tracks=len(data.prepared.split("val")),
+            layer=None,
+            summary={**figures, "steps": float(steps), "audio_hours": clips * data.clip_s / 3600},
+            notes=[],
+            tracks=[],
+        )
+
+    def _write(self, trainer: L.Trainer, encoder: Encoder, **figures: Any) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        card = data.prepared.card
+        config = yaml.safe_load((self.run_dir / "config.yaml").read_text())
+        device = trainer.strategy.root_device
+        accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        write_result(
+            self.run_dir,
+            RunResult(
+                run=run_name(self.run_dir),
+                name=self.name or getattr(encoder, "name", type(encoder).__name__),
+                role=self.role,
+                protocol="musicfm",
+                corpus=card["corpus"],
+                corpus_note=card["note"],
+                licence=card["licence"],
+                seed=int(config["seed_everything"]),
+                num_parameters=sum(parameter.numel() for parameter in encoder.parameters()),
+                config_digest=config_digest(config),
+                versions=versions(),
+                machine=machine(accelerator),
+                seconds=round(time.monotonic() - self._began, 1),
+                **figures,
+            ),
+        )
+        trainer.print(f"results: {self.run_dir / 'results.json'}")
+
+
+def run_name(run_dir: Path) -> str:
+    """The run directory below the last folder named `runs`, or its own name."""
+    parts = run_dir.parts
+    if "runs" in parts[:-1]:
+        parts = parts[len(parts) - parts[::-1].index("runs") :]
+    else:
+        parts = parts[-1:]
+    return "/".join(parts)
+
+
+class PredictionWriter(L.Callback):
+    """Writes predictions as files that Audacity and Sonic Visualiser open.
+
+    For every audio file: `<name>.<task>.lab` with start, end and label of each span in seconds, tab-separated
+    (beats: time and position in the bar), and `<name>.<task>.json` with what concerns the whole song.
+
+    Args:
+        run_dir: Of the run; files go to `predictions/` below it.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self.folder = run_dir / "predictions"
+
+    def on_predict_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """One audio file."""
+        assert isinstance(pl_module, TaskModel)
+        name, estimate = outputs
+        stem = self.folder / f"{Path(name).stem}.{pl_module.head.task}"
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        written = self._write(stem, estimate)
+        trainer.print(f"{name}: {', '.join(map(str, written))}")
+
+    def _write(self, stem: Path, estimate: Estimate) -> list[Path]:
+        written = []
+        if len(estimate.spans):
+            rows = [
+                f"{start_s:.3f}\t{label}" if start_s == end_s else f"{start_s:.3f}\t{end_s:.3f}\t{label}"
+                for start_s, end_s, label in estimate.spans
+            ]
+            written.append(stem.with_name(f"{stem.name}.lab"))
+            written[-1].write_text("\n".join(rows) + "\n")
+        whole: Mapping[str, Any] = {
+            key: value
+            for key, value in (("whole", estimate.whole), ("probabilities", dict(estimate.probabilities)))
+            if value
+        }
+        if whole:
+            written.append(stem.with_name(f"{stem.name}.json"))
+            written[-1].write_text(json.dumps(whole, indent=2) + "\n")
+        return written

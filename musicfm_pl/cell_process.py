@@ -1,0 +1,100 @@
+"""What the process of one cell does: take the lock, send its output to the log, run the commands in order."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import multiprocessing
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+from typing import BinaryIO
+
+from musicfm_pl.cells import Cell
+from musicfm_pl.grid import LOCK_NAME, is_done
+
+ELSEWHERE = 75
+"""Exit code of a cell that another process is running (EX_TEMPFAIL of sysexits.h)."""
+GRACE_S = 20.0
+"""Time for a cell to stop by itself before it is killed; Lightning ends its batch first."""
+_LOCK_TRIES = 10
+_LOCK_WAIT_S = 0.1
+
+
+def run_cell(cell: Cell, entry: str, threads: int) -> None:
+    """Runs a cell in the present process, which ends afterwards.
+
+    Args:
+        cell: The cell.
+        entry: `module:function` that takes the arguments of one command.
+        threads: For torch, where it is loaded.
+
+    Raises:
+        SystemExit: With `ELSEWHERE` if the cell is locked, else as its commands do; with a message if they
+            end well but leave no valid results.json.
+    """
+    # A group of its own: Ctrl-C reaches the launcher alone, and the launcher reaches the workers of the cell.
+    os.setsid()
+    threading.Thread(target=_end_with_launcher, daemon=True).start()
+    cell.run_dir.mkdir(parents=True, exist_ok=True)
+    lock = _lock(cell)
+    if lock is None:
+        raise SystemExit(ELSEWHERE)
+    with lock:
+        if is_done(cell):
+            return
+        _write_to_log(cell)
+        if torch := sys.modules.get("torch"):
+            torch.set_num_threads(threads)
+        module, _, function = entry.partition(":")
+        main = getattr(importlib.import_module(module), function)
+        program = sys.argv[0]
+        for command in cell.commands:
+            print(f"[grid] {shlex.join(command)}", flush=True)
+            # As if it had been typed: Lightning starts further processes of a run from this.
+            sys.argv = [program, *command]
+            try:
+                main(list(command))
+            except SystemExit as error:
+                # Lightning tells of SIGTERM by a subclass, whose code is none: that is no success.
+                if error.code or type(error) is not SystemExit:
+                    raise SystemExit(error.code or 128 + signal.SIGTERM) from error
+        if not is_done(cell):
+            raise SystemExit(f"the commands ended well, but left no valid results.json in {cell.run_dir}")
+
+
+def _lock(cell: Cell) -> BinaryIO | None:
+    """The lock, held until the file is closed or the process ends; not by the workers that it forks."""
+    file = (cell.run_dir / LOCK_NAME).open("a+b")
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except OSError:
+            # Whoever lists the grid holds the lock for an instant, to see whether it is free.
+            time.sleep(_LOCK_WAIT_S)
+    file.close()
+    return None
+
+
+def _write_to_log(cell: Cell) -> None:
+    with cell.log.open("ab") as log:
+        for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+            stream.flush()
+            os.dup2(log.fileno(), number)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(line_buffering=True)
+
+
+def _end_with_launcher() -> None:
+    """Stops the cell when its launcher is gone, even if that was killed: nobody would take its result."""
+    launcher = multiprocessing.parent_process()
+    if launcher is None:
+        return
+    launcher.join()
+    os.killpg(0, signal.SIGTERM)
+    time.sleep(GRACE_S)
+    os.killpg(0, signal.SIGKILL)

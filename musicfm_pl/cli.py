@@ -1,0 +1,73 @@
+"""The command `musicfm`. Lightning is imported only by the commands that need a model."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+MODEL_COMMANDS = {
+    "fit": "train an experiment; goes on where an interrupted run stopped",
+    "validate": "one pass over the validation split",
+    "test": "decode and score whole tracks of the test split; writes results.json",
+    "predict": "take a trained task model to audio files",
+}
+OTHER_COMMANDS = {
+    "prepare": "turn a corpus into shards that training reads",
+    "grid": "list or run the cells of a grid of experiments",
+    "leaderboard": "regenerate the tables from the results of runs",
+}
+
+
+def overview() -> str:
+    """What `musicfm --help` prints."""
+    lines = ["usage: musicfm COMMAND [options]", "", "Pretrain, probe and rank music foundation models.", ""]
+    for title, commands in (
+        ("experiments, each `--config experiments/....yaml`:", MODEL_COMMANDS),
+        ("around them:", OTHER_COMMANDS),
+    ):
+        lines += [title, *(f"  {name:<12} {text}" for name, text in commands.items()), ""]
+    lines += [
+        "`musicfm COMMAND --help` describes its options; any setting of a YAML can be given on the command line,",
+        "as in `musicfm fit --config experiments/pretrain/fm7.yaml --data.root data/mine --trainer.max_steps 1000`.",
+        "With MUSICFM_TRACEBACK=1 in the environment, errors come with a full traceback.",
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command.
+
+    Args:
+        arguments: Of the command line; those of the process if None.
+
+    Raises:
+        SystemExit: With 2 for bad input, whose message has been printed to stderr.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        print(overview())
+        return
+    command, rest = given[0], given[1:]
+    if command not in MODEL_COMMANDS and command not in OTHER_COMMANDS:
+        print(overview(), file=sys.stderr)
+        print(f"\nmusicfm: error: there is no command {command!r}", file=sys.stderr)
+        raise SystemExit(2)
+    try:
+        _runner(command)(rest)
+    except (ValueError, OSError, ImportError) as error:
+        if os.environ.get("MUSICFM_TRACEBACK"):
+            raise
+        text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else str(error)
+        print(f"musicfm {command}: error: {text}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+def _runner(command: str) -> Callable[[Sequence[str]], None]:
+    if command in MODEL_COMMANDS:
+        from musicfm_pl.experiment import run_experiment
+
+        return lambda rest: run_experiment(command, rest)
+    from musicfm_pl.commands import run_command
+
+    return lambda rest: run_command(command, rest)

@@ -1,0 +1,62 @@
+"""The commands that need no model: plain functions through jsonargparse."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jsonargparse import auto_cli
+
+from data_modules import corpora
+from data_modules.corpora.base import Corpus
+
+
+def run_command(command: str, arguments: Sequence[str]) -> None:
+    """Runs `prepare`, `grid` or `leaderboard` with the arguments that follow it."""
+    auto_cli(
+        _function(command),
+        args=_corpus_by_name(list(arguments)),
+        prog=f"musicfm {command}",
+        as_positional=command == "grid",
+    )
+
+
+def _function(command: str) -> Callable[..., Any]:
+    if command == "prepare":
+        from data_modules.prepare import prepare
+
+        return prepare
+    if command == "grid":
+        from musicfm_pl.grid import grid
+
+        return grid
+    from musicfm_pl.leaderboard import leaderboard
+
+    return leaderboard
+
+
+def _corpus_by_name(arguments: list[str]) -> list[str]:
+    """`--corpus tiny` for the class in `data_modules/corpora/tiny.py`; `--root X` for `--corpus.root X`."""
+    names = {module.name for module in pkgutil.iter_modules(corpora.__path__)}
+    result = []
+    for at, argument in enumerate(arguments):
+        flag, _, value = argument.partition("=")
+        if flag == "--root":
+            argument = "--corpus.root" + argument.removeprefix("--root")
+        elif flag == "--corpus" and value in names:
+            argument = f"--corpus={_class_of(value)}"
+        elif at and arguments[at - 1] == "--corpus" and argument in names:
+            argument = _class_of(argument)
+        result.append(argument)
+    return result
+
+
+def _class_of(name: str) -> str:
+    module = importlib.import_module(f"data_modules.corpora.{name}")
+    for member in vars(module).values():
+        if inspect.isclass(member) and issubclass(member, Corpus) and member.__module__ == module.__name__:
+            return f"{member.__module__}.{member.__qualname__}"
+    raise ValueError(f"--corpus: data_modules.corpora.{name} holds no corpus")

@@ -1,0 +1,112 @@
+"""An encoder from a pretraining run: rebuilt from its configuration, filled with its weights."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any, final
+
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+from torch import Tensor
+
+from musicfm_pl.encoders.base import Encoder
+
+
+@final
+class Pretrained(Encoder):
+    """The encoder of a pretraining run.
+
+    It carries the mel settings and statistics of its pretraining as `mel`; the data of a task takes them over.
+
+    Args:
+        run: A run directory of `MaskedTokenModel`, with `config.yaml` and `checkpoints/`.
+        checkpoint: Which of its checkpoints.
+
+    Raises:
+        FileNotFoundError: The directory holds no such run or checkpoint.
+        ValueError: The run is not a pretraining run, or its checkpoint does not fit its configuration.
+    """
+
+    def __init__(self, run: Path, checkpoint: str = "last.ckpt") -> None:
+        super().__init__()
+        config, state = _read(Path(run), checkpoint)
+        self.inner = _build(config)
+        weights = {
+            key.removeprefix("encoder."): value
+            for key, value in state["state_dict"].items()
+            if key.startswith("encoder.")
+        }
+        try:
+            self.inner.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ValueError(f"model.encoder.run: the weights of {run} do not fit its config.yaml: {error}") from error
+        _take_shape(self, self.inner)
+        self.mel: dict[str, float] = state["PretrainData"]["mel"]
+        self.name = f"{_name(config, self.inner)}, pretrained"
+
+    def forward(self, features: Tensor, last_layer: int | None = None) -> list[Tensor]:
+        """See `Encoder.forward`."""
+        return self.inner(features, last_layer)
+
+
+@final
+class Untrained(Encoder):
+    """The baseline to `Pretrained`: the encoder of the same run, with the same mel, as it was before any step.
+
+    Args:
+        run: As for `Pretrained`.
+        seed: Of the random weights, drawn aside from the global generator.
+        checkpoint: Where the mel settings are read.
+    """
+
+    def __init__(self, run: Path, seed: int = 0, checkpoint: str = "last.ckpt") -> None:
+        super().__init__()
+        config, state = _read(Path(run), checkpoint)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.inner = _build(config)
+        _take_shape(self, self.inner)
+        self.mel: dict[str, float] = state["PretrainData"]["mel"]
+        self.name = f"{_name(config, self.inner)}, random"
+
+    def forward(self, features: Tensor, last_layer: int | None = None) -> list[Tensor]:
+        """See `Encoder.forward`."""
+        return self.inner(features, last_layer)
+
+
+def _read(run: Path, checkpoint: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    config_file, weights_file = run / "config.yaml", run / "checkpoints" / checkpoint
+    for file in (config_file, weights_file):
+        if not file.exists():
+            raise FileNotFoundError(
+                f"model.encoder.run: {run} is no pretraining run, {file} is missing; "
+                f"pretrain first: musicfm fit --config experiments/pretrain/... --run_dir {run}"
+            )
+    try:
+        state = torch.load(weights_file, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"model.encoder.run: {weights_file} cannot be read ({error}); name another with checkpoint:"
+        ) from error
+    if "PretrainData" not in state:
+        raise ValueError(f"model.encoder.run: {run} is not a pretraining run (its data is not PretrainData)")
+    return yaml.safe_load(config_file.read_text()), state
+
+
+def _build(config: dict[str, Any]) -> Encoder:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(Encoder, "encoder")
+    parsed = parser.parse_object({"encoder": config["model"]["init_args"]["encoder"]})
+    return parser.instantiate_classes(parsed).encoder
+
+
+def _take_shape(outer: Encoder, inner: Encoder) -> None:
+    outer.reads = inner.reads  # type: ignore[misc]
+    outer.dim, outer.stride = inner.dim, inner.stride
+    outer.num_mels, outer.num_layers = inner.num_mels, inner.num_layers
+
+
+def _name(config: dict[str, Any], inner: Encoder) -> str:
+    return config.get("name") or type(inner).__name__

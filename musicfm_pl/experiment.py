@@ -1,0 +1,144 @@
+"""LightningCLI as the experiments use it: layered YAML, one directory a run, going on by itself."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+import lightning as L  # noqa: N812
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from musicfm_pl.callbacks import PredictionWriter, ResultsWriter
+from musicfm_pl.config import expand_extends, last_config, run_directory
+from musicfm_pl.systems.pretrain import MaskedTokenModel
+
+jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes `config.yaml` into the run directory, when a run is trained and at no other time."""
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """See `Callback.setup`."""
+        if stage == "fit":
+            super().setup(trainer, pl_module, stage)
+
+
+class ExperimentCLI(LightningCLI):
+    """`fit`, `validate`, `test` and `predict` of an experiment."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """What a run has beside trainer, model and data."""
+        parser.add_argument("--extends", type=list[str], default=[], help="Files that this one builds on.")
+        parser.add_argument(
+            "--name", type=str | None, default=None, help="Row of the leaderboard; the encoder's name by default."
+        )
+        parser.add_argument(
+            "--role",
+            type=str,
+            default="encoder",
+            help="`baseline` for what pretraining is compared with, else `encoder`.",
+        )
+        parser.add_argument(
+            "--run_dir",
+            type=Path | None,
+            default=None,
+            help="Directory of the run; by default the YAML's path names it: runs/tasks/beat.",
+        )
+        parser.add_argument(
+            "--precise",
+            type=bool,
+            default=False,
+            help="Ask torch for deterministic algorithms.",
+        )
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults({"checkpoint.save_last": True})
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+
+    def before_instantiate_classes(self) -> None:
+        """Settles the run directory and the checkpoint to go on from."""
+        config = self.config[self.subcommand]
+        run_dir = Path(config.run_dir)
+        config.trainer.default_root_dir = str(run_dir)
+        config.checkpoint.dirpath = str(run_dir / "checkpoints")
+        if config.ckpt_path is None:
+            config.ckpt_path = _checkpoint(run_dir, self.subcommand)
+        config.weights_only = True
+        self.run_dir = run_dir
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        """A trainer whose logs, results and predictions go to the run directory."""
+        config = self.config[self.subcommand]
+        if config.trainer.logger in (None, True):
+            kwargs["logger"] = TensorBoardLogger(self.run_dir, name="", version="")
+        trainer = super().instantiate_trainer(**kwargs)
+        trainer.callbacks.append(ResultsWriter(self.run_dir, config.name, config.role))
+        trainer.callbacks.append(PredictionWriter(self.run_dir))
+        return trainer
+
+    def after_fit(self) -> None:
+        """A pretraining run ends with a validation, whose figures are its results."""
+        if isinstance(self.model, MaskedTokenModel) and not self.trainer.interrupted:
+            self.trainer.validate(self.model, datamodule=self.datamodule, verbose=False)
+
+
+def _checkpoint(run_dir: Path, command: str) -> str | None:
+    """Where a run stands: the last checkpoint to train on, the best one to judge; None if there is none."""
+    names = ["last.ckpt"] if command == "fit" else ["best.ckpt", "last.ckpt"]
+    for name in names:
+        if (run_dir / "checkpoints" / name).exists():
+            return str(run_dir / "checkpoints" / name)
+    if command == "fit":
+        return None
+    raise FileNotFoundError(f"--run_dir: {run_dir} has no trained model; run `musicfm fit` with the same options first")
+
+
+def run_experiment(command: str, arguments: Sequence[str]) -> None:
+    """Runs one of LightningCLI's commands.
+
+    Args:
+        command: fit, validate, test or predict.
+        arguments: The options after it. Without `--config`, the run directory's own `config.yaml` is taken.
+    """
+    given = list(arguments)
+    if not {"-h", "--help"} & set(given):
+        given = _with_run_dir(given)
+    # Lightning's advice on workers and logging intervals is noise on small corpora.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*log_every_n_steps.*")
+    # Lightning warns when it is given arguments beside those of the process: these are those of the process.
+    sys.argv = ["musicfm", command, *expand_extends(given)]
+    ExperimentCLI(
+        model_class=L.LightningModule,
+        datamodule_class=L.LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        seed_everything_default=0,
+        save_config_callback=SaveConfig,
+        save_config_kwargs={"overwrite": True},
+        parser_kwargs={"parser_mode": "omegaconf+", "prog": "musicfm"},
+        auto_configure_optimizers=False,
+    )
+
+
+def _with_run_dir(arguments: list[str]) -> list[str]:
+    named = [
+        following if argument == "--run_dir" else argument.removeprefix("--run_dir=")
+        for argument, following in zip(arguments, [*arguments[1:], ""], strict=True)
+        if argument == "--run_dir" or argument.startswith("--run_dir=")
+    ]
+    config = last_config(arguments)
+    if config is not None:
+        return arguments if named else [*arguments, "--run_dir", str(run_directory(config))]
+    if not named:
+        raise ValueError("name an experiment: --config experiments/....yaml, or a finished run: --run_dir runs/...")
+    recorded = Path(named[-1]) / "config.yaml"
+    if not recorded.exists():
+        raise FileNotFoundError(f"--run_dir: {recorded.parent} holds no run (no config.yaml), and no --config is given")
+    return ["--config", str(recorded), *arguments]

@@ -1,0 +1,147 @@
+"""Where the cells of a grid stand, and the command that lists or launches them."""
+
+from __future__ import annotations
+
+import fcntl
+import graphlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from musicfm_pl.cells import Cell, read_grid
+from musicfm_pl.results import FILE_NAME, ResultError, read_result
+
+LOCK_NAME = ".lock"
+FAILED = "[grid] failed"
+"""How the last line of a failed cell's log begins."""
+
+State = Literal["done", "running", "waiting", "failed", "to run"]
+_COLOURS: Mapping[State, str] = {
+    "done": "green",
+    "running": "cyan",
+    "failed": "red",
+    "waiting": "dim",
+    "to run": "",
+}
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a cell stands, and why."""
+
+    state: State
+    detail: str = ""
+
+
+def grid(file: Path, launch: Literal["local"] | None = None, jobs: int = 1) -> None:
+    """Lists the cells of a grid of experiments and where each stands, or runs what is left of it.
+
+    A cell is done when its directory holds a valid results.json. Launching again goes on: what is done is not
+    repeated, what failed or was interrupted is tried again, what another launcher is running is left to it.
+
+    Args:
+        file: YAML with `root`, and `stages` of `run`, `axes`, `needs` and `commands`; each combination of a
+            stage's axes is a cell. `{axis}` and `{run_dir}` stand for their values. Paths in it are relative to
+            the current directory.
+        launch: `local` runs the cells on this machine; without it they are listed.
+        jobs: Cells at a time; the cores are divided among them.
+
+    Raises:
+        GridError: The file is no grid; the message names the key.
+        SystemExit: With 1 if a cell failed, with 130 or 143 if interrupted.
+    """
+    cells = read_grid(file)
+    if launch is None:
+        show(cells, Console())
+        return
+    from musicfm_pl.launch import run_cells
+
+    code = run_cells(cells, jobs, Console())
+    if code:
+        raise SystemExit(code)
+
+
+def status(cell: Cell, statuses: Mapping[str, Status]) -> Status:
+    """Where a cell stands.
+
+    Args:
+        cell: The cell.
+        statuses: Of the cells that it needs.
+    """
+    detail = ""
+    if (cell.run_dir / FILE_NAME).exists():
+        try:
+            read_result(cell.run_dir)
+            return Status("done")
+        except ResultError as error:
+            detail = str(error)
+    if is_locked(cell):
+        return Status("running", str(cell.log))
+    open_needs = [need for need in cell.needs if statuses[need].state != "done"]
+    if open_needs:
+        return Status("waiting", f"for {', '.join(open_needs)}")
+    if cell.log.exists() and last_lines(cell.log, 1).startswith(FAILED):
+        return Status("failed", f"see {cell.log}")
+    return Status("to run", detail)
+
+
+def is_done(cell: Cell) -> bool:
+    """Whether the cell has a result that can be read."""
+    try:
+        read_result(cell.run_dir)
+    except (FileNotFoundError, ResultError):
+        return False
+    return True
+
+
+def all_statuses(cells: Sequence[Cell]) -> dict[str, Status]:
+    """Where every cell of a grid stands, by run, in the order of the cells."""
+    by_run = {cell.run: cell for cell in cells}
+    found: dict[str, Status] = {}
+    for run in graphlib.TopologicalSorter({cell.run: cell.needs for cell in cells}).static_order():
+        found[run] = status(by_run[run], found)
+    return {cell.run: found[cell.run] for cell in cells}
+
+
+def is_locked(cell: Cell) -> bool:
+    """Whether some process is running the cell now: the lock goes with the process, however that ends."""
+    try:
+        with (cell.run_dir / LOCK_NAME).open("r+b") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def last_lines(log: Path, number: int) -> str:
+    """The end of a log, without what progress bars wrote over."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, 2) - 100_000))
+        text = file.read().decode("utf-8", errors="replace")
+    # A progress bar rewrites its line after a carriage return, or moves up to it.
+    lines = [
+        re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line.rstrip("\r").rpartition("\r")[2])
+        for line in text.split("\n")
+    ]
+    return "\n".join([line for line in lines if line.strip()][-number:])
+
+
+def show(cells: Sequence[Cell], console: Console) -> None:
+    """Prints the cells with their states, and the count of each state."""
+    table = Table(show_edge=False, pad_edge=False)
+    for title in ("run", "state", ""):
+        table.add_column(title, overflow="fold")
+    statuses = all_statuses(cells)
+    for run, found in statuses.items():
+        table.add_row(run, found.state, found.detail, style=_COLOURS[found.state])
+    console.print(table)
+    states = [found.state for found in statuses.values()]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in _COLOURS if state in states)
+    console.print(f"{len(cells)} cells: {counts}", highlight=False)

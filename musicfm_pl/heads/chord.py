@@ -1,0 +1,166 @@
+"""Chords: 16 frames a second, 25 or 170 classes, scored by mir_eval and the second."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, final
+
+import mir_eval
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+from torch import Tensor
+
+from data_modules.corpora.base import Kind
+from data_modules.spans import Spans
+from musicfm_pl.heads.base import Estimate, Head, Metrics, Scores
+from musicfm_pl.heads.chord_vocabulary import ChordVocabulary, VocabularyName
+from musicfm_pl.heads.losses import cross_entropy_of_known
+from musicfm_pl.heads.timeline import (
+    classes_by_frame,
+    extent_s,
+    fill_gaps,
+    mean_of_defined,
+    perfect_class_logits,
+    runs,
+)
+from musicfm_pl.heads.viterbi import sticky_viterbi
+
+_RATE_HZ = 16.0
+_COMPARISONS = ("majmin", "root", "thirds", "triads", "sevenths", "tetrads", "mirex")
+"""Functions of `mir_eval.chord` that compare two labels."""
+
+
+@final
+class Chord(Head):
+    """One chord a frame. Frame n lasts from n / 16 s to (n + 1) / 16 s and has the chord that holds most of it.
+
+    Args:
+        dim: Width of the encoder's hidden state; the system passes it.
+        vocabulary: `majmin`, the study's 25 classes, or `large`, 170 (14 qualities, N, X).
+        hidden_dim: Width of one hidden layer; 0 for a linear head.
+        dropout: Before the last layer.
+        self_transition: Probability that the Viterbi decoder gives to staying in a chord from one frame to the
+            next, such as 0.9; 0 takes the best chord of each frame by itself.
+    """
+
+    task: ClassVar[str] = "chord"
+    kind: ClassVar[Kind] = "chord"
+    rate_hz: ClassVar[float | None] = _RATE_HZ
+    headline: ClassVar[tuple[str, ...]] = ("chord_majmin",)
+
+    def __init__(
+        self,
+        dim: int,
+        vocabulary: VocabularyName = "majmin",
+        hidden_dim: int = 512,
+        dropout: float = 0.2,
+        self_transition: float = 0.0,
+    ) -> None:
+        chords = ChordVocabulary(vocabulary)
+        super().__init__(dim, len(chords), hidden_dim, dropout)
+        if self_transition and not 1 / chords.num_answers <= self_transition < 1:
+            raise ValueError(
+                f"head.self_transition must be 0, or lie in [1 / {chords.num_answers}, 1), got {self_transition}"
+            )
+        self.chords = chords
+        self.self_transition = self_transition
+
+    def targets(self, reference: Spans, duration_s: float) -> Tensor:
+        """The class of each frame, (N, 1); NaN where no chord, or none that the vocabulary has, is annotated."""
+        return classes_by_frame(
+            reference, self.chords.class_of, len(self.chords), self.num_frames(duration_s), _RATE_HZ, duration_s
+        )[:, None]
+
+    def loss(self, logits_BNK: Tensor, targets_BNJ: Tensor) -> Tensor:
+        """Mean cross-entropy."""
+        return cross_entropy_of_known(logits_BNK, targets_BNJ[..., 0])
+
+    def perfect_logits(self, targets_NJ: Tensor) -> Tensor:
+        """±10, and 0 where nothing is known."""
+        return perfect_class_logits(targets_NJ[:, 0], len(self.chords))
+
+    def decode(self, logits_NK: NDArray[np.float32], duration_s: float) -> Estimate:
+        """Chords in Harte syntax, without a gap."""
+        answers = logits_NK[:, : self.chords.num_answers]
+        if self.self_transition:
+            classes_N = sticky_viterbi(log_softmax(answers, axis=1), self.self_transition)
+        else:
+            classes_N = answers.argmax(axis=1)
+        return Estimate(runs(classes_N, self.chords.labels, _RATE_HZ, duration_s))
+
+    def score(
+        self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]
+    ) -> Scores:
+        """Share of the annotated time that is right, by each of mir_eval's comparisons.
+
+        `chord_majmin` and its like are pooled over all seconds (WCSR); `chord_majmin_by_track` and its like are
+        means over tracks. `chord_seg` is mir_eval's segmentation score, a mean over tracks.
+        """
+        tracks: list[Metrics] = []
+        pooled: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {
+            name: [] for name in _COMPARISONS
+        }
+        for reference, estimate in zip(references, estimates, strict=True):
+            if len(reference) == 0:
+                tracks.append({f"chord_{name}": None for name in (*_COMPARISONS, "seg")})
+                continue
+            figures, weighed = _compare(reference, estimate.spans)
+            tracks.append(figures)
+            for name in _COMPARISONS:
+                pooled[name].append(weighed[name])
+        summary: dict[str, float | None] = {}
+        for name in _COMPARISONS:
+            summary[f"chord_{name}"] = _accuracy(
+                np.concatenate([comparison for comparison, _ in pooled[name]] or [np.zeros(0)]),
+                np.concatenate([seconds for _, seconds in pooled[name]] or [np.zeros(0)]),
+            )
+            summary[f"chord_{name}_by_track"] = mean_of_defined([track[f"chord_{name}"] for track in tracks])
+        summary["chord_seg"] = mean_of_defined([track["chord_seg"] for track in tracks])
+        return Scores(summary, tracks, _notes(self.chords, references))
+
+
+def _compare(
+    reference: Spans, estimate: Spans
+) -> tuple[Mapping[str, float | None], Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]]:
+    """Figures of a track; and by comparison, what each stretch of it scores and how long it is."""
+    start_s, end_s = extent_s(reference)
+    # A gap in the annotation is not scored; a gap in the estimate says that there is no chord.
+    truth = fill_gaps(reference, start_s, end_s, mir_eval.chord.X_CHORD)
+    found = fill_gaps(estimate, start_s, end_s, mir_eval.chord.NO_CHORD)
+    intervals_s, true_labels, found_labels = mir_eval.util.merge_labeled_intervals(
+        truth.intervals_s, list(truth.labels), found.intervals_s, list(found.labels)
+    )
+    seconds = mir_eval.util.intervals_to_durations(intervals_s)
+    compared = {name: getattr(mir_eval.chord, name)(true_labels, found_labels) for name in _COMPARISONS}
+    figures = {f"chord_{name}": _accuracy(comparison, seconds) for name, comparison in compared.items()}
+    figures["chord_seg"] = float(
+        mir_eval.chord.seg(
+            mir_eval.chord.merge_chord_intervals(truth.intervals_s, list(truth.labels)),
+            mir_eval.chord.merge_chord_intervals(found.intervals_s, list(found.labels)),
+        )
+    )
+    return figures, {name: (comparison, seconds) for name, comparison in compared.items()}
+
+
+def _accuracy(comparison: NDArray[np.float64], seconds: NDArray[np.float64]) -> float | None:
+    """`mir_eval.chord.weighted_accuracy`; None where it would warn that nothing can be compared."""
+    if seconds[comparison >= 0].sum() == 0:
+        return None
+    return float(mir_eval.chord.weighted_accuracy(comparison, seconds))
+
+
+def _notes(chords: ChordVocabulary, references: Sequence[Spans]) -> list[str]:
+    total_s = sum(float((spans.ends_s - spans.starts_s).sum()) for spans in references)
+    unknown_s = sum(
+        end_s - start_s
+        for spans in references
+        for start_s, end_s, label in spans
+        if chords.class_of(label) is None or chords.class_of(label) == chords.num_answers
+    )
+    notes = ["Chord figures pool all seconds (WCSR), those by track are means; X is not scored, N is."]
+    if unknown_s > 0 and total_s > 0:
+        notes.append(
+            f"{unknown_s / total_s:.1%} of the annotated time has chords outside the vocabulary {chords.name!r}."
+        )
+    return notes

@@ -1,0 +1,74 @@
+"""Figures of sections, one track at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import mir_eval
+import numpy as np
+
+from data_modules.labels import FUNCTIONS
+from data_modules.spans import Spans
+from musicfm_pl.heads.timeline import fill_gaps
+
+_GAP = "gap"
+"""What stretches without a section are called; no function and no letter."""
+_WINDOWS_S = {"hr05": 0.5, "hr3": 3.0}
+"""How far a boundary may lie from its reference (MIREX)."""
+_LABEL_FIGURES = {
+    "pairwise_f": mir_eval.segment.pairwise,
+    "nce_f": mir_eval.segment.nce,
+    "v_measure": mir_eval.segment.vmeasure,
+}
+
+
+def section_figures(reference: Spans, estimate: Spans, trim: bool) -> Mapping[str, float | None]:
+    """Figures of a track by name; None where one is not defined.
+
+    mir_eval wants sections from 0 to one common end: that of the reference, to which the estimate is cut or filled.
+
+    Args:
+        reference: Sections, of functions or letters.
+        estimate: Sections; figures about labels are defined where these are functions.
+        trim: Whether the first and last boundary are left out of hit rates.
+    """
+    figures: dict[str, float | None] = {f"{name}_{part}": None for name in _WINDOWS_S for part in "prf"}
+    figures |= dict.fromkeys(_LABEL_FIGURES) | {"frame_accuracy": None}
+    if len(reference) == 0:
+        return figures
+    end_s = float(reference.ends_s.max())
+    truth = fill_gaps(reference, 0.0, end_s, _GAP)
+    found = fill_gaps(estimate, 0.0, end_s, _GAP)
+    for name, window_s in _WINDOWS_S.items():
+        # Trimmed, a track of one section has no boundary to find.
+        if not (trim and len(truth) == 1):
+            values = mir_eval.segment.detection(truth.intervals_s, found.intervals_s, window=window_s, trim=trim)
+            figures |= {f"{name}_{part}": float(value) for part, value in zip("prf", values, strict=True)}
+    if any(label in FUNCTIONS for label in estimate.labels):
+        figures |= _label_figures(truth, found)
+        figures["frame_accuracy"] = _frame_accuracy(truth, found)
+    return figures
+
+
+def _label_figures(truth: Spans, found: Spans) -> dict[str, float | None]:
+    figures: dict[str, float | None] = {}
+    for name, function in _LABEL_FIGURES.items():
+        # Without two frames of one section there are no pairs, and mir_eval divides by 0.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = float(
+                function(truth.intervals_s, list(truth.labels), found.intervals_s, list(found.labels))[2]
+            )
+        figures[name] = None if np.isnan(value) else value
+    return figures
+
+
+def _frame_accuracy(truth: Spans, found: Spans) -> float | None:
+    """Share of the time with a function in the reference that has the same in the estimate."""
+    intervals_s, true_labels, found_labels = mir_eval.util.merge_labeled_intervals(
+        truth.intervals_s, list(truth.labels), found.intervals_s, list(found.labels)
+    )
+    seconds = mir_eval.util.intervals_to_durations(intervals_s)
+    known = np.array([label in FUNCTIONS for label in true_labels])
+    right = np.array([label == guess for label, guess in zip(true_labels, found_labels, strict=True)])
+    total_s = seconds[known].sum()
+    return float(seconds[known & right].sum() / total_s) if total_s > 0 else None

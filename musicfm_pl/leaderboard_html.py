@@ -1,0 +1,167 @@
+"""The leaderboard as one HTML page that needs neither network nor scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+
+from musicfm_pl.leaderboard_text import (
+    ABOUT,
+    LEGEND,
+    PUBLISHED_NOTE,
+    QUESTION,
+    QUESTION_NOTE,
+    best,
+    cell_text,
+    compared_figures,
+    facts,
+    heading,
+    number,
+    parameters,
+)
+from musicfm_pl.standings import PUBLISHED_SOURCE, Cell, Comparison, Figure, Leaderboard, Table, signed
+
+
+def page(board: Leaderboard) -> str:
+    """The whole page, styles and drawings inside."""
+    style = (files("musicfm_pl") / "leaderboard.css").read_text(encoding="utf-8")
+    sections = [_section(table) for table in (*board.tables, *board.pretraining)]
+    made_with = "".join(f"<li>{escape(line)}</li>" for line in board.made_with)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Leaderboard</title>
+<style>
+{style}</style>
+</head>
+<body>
+<header>
+<h1>Leaderboard</h1>
+<p>{escape(LEGEND)}</p>
+</header>
+<main>
+{"".join(sections)}<section class="published">
+<h2>Published</h2>
+<p>{escape(PUBLISHED_NOTE)}</p>
+{_grid(board.published_columns, [[escape(text) for text in row] for row in board.published_rows])}
+<p class="quiet">Source: {escape(PUBLISHED_SOURCE)}.</p>
+</section>
+</main>
+<footer>
+<p>Made by <code>musicfm leaderboard</code> from {board.num_runs} results, with:</p>
+<ul>{made_with}</ul>
+</footer>
+</body>
+</html>
+"""
+
+
+def _section(table: Table) -> str:
+    rows = []
+    for row in table.rows:
+        label = f"{escape(row.label)}<small>{parameters(row)} parameters</small>"
+        rows.append([label, *_cells(table, row.cells)])
+    titles = ["Encoder", *(figure.title for figure in table.columns)]
+    said = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in facts(table)
+    )
+    parts = [
+        f"<section>\n<h2>{escape(heading(table))}</h2>",
+        f"<p>{escape(ABOUT[table.stage])}</p>",
+        f'<dl class="facts">{said}</dl>',
+        _panels(table),
+        _grid(titles, rows),
+    ]
+    if table.notes:
+        notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
+        parts.append(f"<details open><summary>Notes</summary><ul>{notes}</ul></details>")
+    if table.comparisons:
+        parts.append(_question(table))
+    return "\n".join(part for part in parts if part) + "\n</section>\n"
+
+
+def _cells(table: Table, cells: Sequence[Cell]) -> Iterable[str]:
+    for index, (figure, cell) in enumerate(zip(table.columns, cells, strict=True)):
+        text = escape(cell_text(cell, figure, table.seeds))
+        if cell.mean is None:
+            yield f'<span class="quiet">{text}</span>'
+            continue
+        mean, _, rest = text.partition(" ")
+        mean = f"<strong>{mean}</strong>" if cell.mean == best(table, index) else mean
+        yield f"{mean}<small>{rest}</small>" if rest else mean
+
+
+def _grid(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
+    body = "\n".join(
+        f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{text}</td>" for text in row[1:]) + "</tr>"
+        for row in rows
+    )
+    table = f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
+    return f'<div class="wide" tabindex="0">{table}</div>'
+
+
+def _panels(table: Table) -> str:
+    """A small drawing a figure: a dot for each seed, a line at the mean."""
+    if table.stage == "pretrain":
+        return ""
+    panels = [_panel(table, index, figure) for index, figure in enumerate(table.columns)]
+    return f'<div class="panels">{"".join(panels)}</div>'
+
+
+def _panel(table: Table, index: int, figure: Figure) -> str:
+    shown = [(row, row.cells[index]) for row in table.rows if row.cells[index].values]
+    values = [value for _, cell in shown for value in cell.values]
+    if not values:
+        return ""
+    # At least a twentieth wide, so that noise of a thousandth does not look like a difference.
+    middle, half = (max(values) + min(values)) / 2, max((max(values) - min(values)) / 2, 0.025)
+    low, high = middle - 1.15 * half, middle + 1.15 * half
+    lines = []
+    for row, cell in shown:
+        assert cell.mean is not None
+        at = [100 * (value - low) / (high - low) for value in [cell.mean, *cell.values]]
+        dots = "".join(f'<circle cx="{x:.2f}%" cy="8" r="4"/>' for x in at[1:])
+        spoken = ", ".join(number(value, figure) for value in cell.values)
+        lines.append(
+            f'<div class="{row.role}"><span>{escape(row.label)}</span><b>{number(cell.mean, figure)}</b>'
+            f'<svg width="100%" height="16" role="img" aria-label="by seed: {spoken}">'
+            f'<line class="axis" x1="0" x2="100%" y1="8" y2="8"/>{dots}'
+            f'<line class="mean" x1="{at[0]:.2f}%" x2="{at[0]:.2f}%" y1="0" y2="16"/></svg></div>'
+        )
+    scale = f'<p class="scale"><span>{number(low, figure)}</span><span>{number(high, figure)}</span></p>'
+    return f"<figure><figcaption>{escape(figure.title)}</figcaption>{''.join(lines)}{scale}</figure>"
+
+
+def _question(table: Table) -> str:
+    figures = compared_figures(table)
+    titles = ["Encoder − baseline", *(figure.title for figure in figures)]
+    rows = [
+        [
+            f"{escape(comparison.encoder)}<small>− {escape(comparison.baseline)}</small>",
+            *(_gain(comparison, figure) for figure in figures),
+        ]
+        for comparison in table.comparisons
+    ]
+    said = "".join(f"<li>{escape(comparison.verdict)}</li>" for comparison in table.comparisons)
+    return (
+        f"<h3>{escape(QUESTION)}</h3>\n<ul>{said}</ul>\n{_grid(titles, rows) if figures else ''}\n"
+        f'<p class="quiet">{escape(QUESTION_NOTE)}</p>'
+    )
+
+
+def _gain(comparison: Comparison, figure: Figure) -> str:
+    for gain in comparison.gains:
+        if gain.figure == figure and gain.cell.mean is not None:
+            std = gain.cell.std
+            spread = "" if std is None else f"± {std:.{figure.digits}f}, "
+            kind = gain.verdict.replace(" ", "-")
+            return (
+                f'<span class="{kind}">{signed(gain.cell.mean, figure)}</span>'
+                f"<small>{spread}{gain.num_ahead} of {len(gain.by_seed)}</small>"
+            )
+    return '<span class="quiet">–</span>'

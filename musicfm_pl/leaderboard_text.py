@@ -1,0 +1,214 @@
+"""The leaderboard as text: Markdown, the console, comma-separated values."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table as Grid
+
+from musicfm_pl.standings import PUBLISHED_SOURCE, Cell, Comparison, Figure, Leaderboard, Row, Table, signed
+
+STAGES = {"probe": "Probing", "finetune": "Fine-tuning", "pretrain": "Pretraining"}
+ABOUT = {
+    "probe": "The encoder is frozen; only a head is trained on its hidden states.",
+    "finetune": "Encoder and head are trained together.",
+    "pretrain": "Masked token modelling, on held-out audio; read the accuracy on masked tokens against "
+    "chance and against always guessing the commonest token.",
+}
+LEGEND = (
+    "Mean ± standard deviation over seeds; bold: the highest mean of a column. "
+    "“not run”: there is no result; “n/d”: not defined for this corpus."
+)
+PUBLISHED_NOTE = (
+    "Published, not measured here: other data, other training, partly other protocols. These figures are for "
+    "orientation and are no rows of the tables above."
+)
+CSV_COLUMNS = (
+    *("stage", "corpus", "split", "protocol", "name", "layer", "role", "task", "metric"),
+    *("mean", "std", "num_seeds", "seeds"),
+)
+QUESTION = "Does pretraining help?"
+QUESTION_NOTE = (
+    "Encoder − baseline, paired by seed: mean ± standard deviation, and on how many seeds it is ahead."
+)
+
+
+def number(value: float, figure: Figure) -> str:
+    """A figure with its digits; thousands are parted."""
+    return f"{value:,.{figure.digits}f}"
+
+
+def cell_text(cell: Cell, figure: Figure, seeds: Sequence[int]) -> str:
+    """A cell in words: mean, spread, and the number of seeds where it is not that of the table."""
+    if not cell.by_seed:
+        return "not run"
+    if cell.mean is None:
+        return "n/d"
+    text = number(cell.mean, figure)
+    # What cannot differ between seeds, such as chance or the number of steps, has no spread to show.
+    if cell.std is not None and not (figure.task == "pretrain" and cell.std == 0):
+        text += f" ± {number(cell.std, figure)}"
+    return text if len(cell.values) == len(seeds) else f"{text} ({seeds_text(len(cell.values))})"
+
+
+def gain_text(comparison: Comparison, figure: Figure) -> str:
+    """A difference in words: mean, spread, seeds ahead."""
+    for gain in comparison.gains:
+        if gain.figure == figure:
+            mean, std = gain.cell.mean or 0.0, gain.cell.std
+            spread = "" if std is None else f" ± {std:.{figure.digits}f}"
+            return f"{signed(mean, figure)}{spread}, {gain.num_ahead} of {len(gain.by_seed)}"
+    return "–"
+
+
+def seeds_text(num: int) -> str:
+    """A number of seeds, as one says it."""
+    return "1 seed" if num == 1 else f"{num} seeds"
+
+
+def best(table: Table, column: int) -> float | None:
+    """The highest mean of a column, to be set in bold; None where bold would say nothing."""
+    means = [row.cells[column].mean for row in table.rows]
+    known = [mean for mean in means if mean is not None]
+    return max(known) if len(known) > 1 and table.stage != "pretrain" else None
+
+
+def heading(table: Table) -> str:
+    """What a table is of."""
+    return f"{STAGES[table.stage]} on {table.corpus}"
+
+
+def facts(table: Table) -> list[tuple[str, str]]:
+    """What every table says of itself: corpus, licence, split, tracks, seeds, what was not run."""
+    corpus = f"{table.corpus} ({table.corpus_note})" if table.corpus_note else table.corpus
+    counts = {task: " or ".join(map(str, counts)) for task, counts in table.num_tracks.items()}
+    if len(set(counts.values())) == 1:
+        tracks = next(iter(counts.values()))
+    else:
+        tracks = ", ".join(f"{task} {count}" for task, count in counts.items())
+    seeds = f"{len(table.seeds)} ({', '.join(map(str, table.seeds))})"
+    return [
+        ("Corpus", corpus),
+        ("Licence", table.licence),
+        ("Split", table.split),
+        ("Tracks", tracks),
+        ("Seeds", seeds),
+        ("Protocol", table.protocol),
+        ("Not run", ", ".join(table.not_run) or "nothing: the table is complete"),
+    ]
+
+
+def parameters(row: Row) -> str:
+    """The size of an encoder: "0", "812 k" or "3.4 M"."""
+    if row.num_parameters < 1000:
+        return str(row.num_parameters)
+    thousands = row.num_parameters / 1e3
+    return f"{thousands:.0f} k" if thousands < 1000 else f"{thousands / 1e3:,.1f} M"
+
+
+def compared_figures(table: Table) -> list[Figure]:
+    """The columns that at least one comparison has."""
+    compared = {gain.figure for comparison in table.comparisons for gain in comparison.gains}
+    return [figure for figure in table.columns if figure in compared]
+
+
+def markdown(board: Leaderboard) -> str:
+    """The leaderboard as Markdown."""
+    parts = [
+        "# Leaderboard",
+        f"Made by `musicfm leaderboard` from {board.num_runs} results; regenerate it rather than edit it.",
+        LEGEND,
+    ]
+    for table in (*board.tables, *board.pretraining):
+        parts += [f"## {heading(table)}", f"{ABOUT[table.stage]}"]
+        parts += ["\n".join(f"- {name}: {text}" for name, text in facts(table)), _markdown_table(table)]
+        if table.notes:
+            parts += ["Notes:", "\n".join(f"- {note}" for note in table.notes)]
+        if table.comparisons:
+            figures = compared_figures(table)
+            titles = ["", *(f"{c.encoder} − {c.baseline}" for c in table.comparisons)]
+            rows = [[f.title, *(gain_text(c, f) for c in table.comparisons)] for f in figures]
+            parts += [f"### {QUESTION}", "\n".join(f"- {c.verdict}" for c in table.comparisons)]
+            parts += [QUESTION_NOTE, _pipes(titles, rows)]
+    parts += ["## Published", PUBLISHED_NOTE, f"Source: {PUBLISHED_SOURCE}."]
+    parts += [_pipes(board.published_columns, board.published_rows)]
+    parts += ["## Made with", "\n".join(f"- {line}" for line in board.made_with)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(table: Table) -> str:
+    rows = []
+    for row in table.rows:
+        texts = []
+        for index, (figure, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
+            text = cell_text(cell, figure, table.seeds)
+            texts.append(f"**{text}**" if cell.mean is not None and cell.mean == best(table, index) else text)
+        rows.append([row.label, parameters(row), *texts])
+    return _pipes(["Encoder", "Parameters", *(figure.title for figure in table.columns)], rows)
+
+
+def _pipes(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
+    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
+
+
+def comma_separated(board: Leaderboard) -> str:
+    """Every figure of every row, one a line."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for table in (*board.tables, *board.pretraining):
+        for row in table.rows:
+            for (task, metric), cell in row.figures.items():
+                seeds = " ".join(
+                    str(seed) for seed, value in sorted(cell.by_seed.items()) if value is not None
+                )
+                writer.writerow(
+                    [table.stage, table.corpus, table.split, table.protocol]
+                    + [row.name, row.layer or "", row.role, task, metric]
+                    + ["" if value is None else repr(value) for value in (cell.mean, cell.std)]
+                    + [str(len(cell.values)), seeds]
+                )
+    return stream.getvalue()
+
+
+def show(board: Leaderboard, console: Console) -> None:
+    """Prints our tables; the published one is left to the files."""
+    for table in (*board.tables, *board.pretraining):
+        console.print(f"\n[bold]{heading(table)}[/bold]", highlight=False)
+        console.print(
+            "; ".join(f"{name.lower()}: {text}" for name, text in facts(table)), style="dim", markup=False
+        )
+        # Rows are encoders where the console is wide enough, else figures: few encoders fit 80 columns.
+        wide = _console_table(table, transposed=False)
+        fits = console.measure(wide, options=console.options.update(width=10_000)).maximum <= console.width
+        console.print(wide if fits else _console_table(table, transposed=True))
+        for comparison in table.comparisons:
+            console.print(f"• {comparison.verdict}", markup=False, highlight=False)
+
+
+def _console_table(table: Table, transposed: bool) -> Grid:
+    columns = [[row.label for row in table.rows]]
+    for index, figure in enumerate(table.columns):
+        mark = best(table, index)
+        columns.append(
+            [
+                f"[bold green]{text}[/]" if cell.mean is not None and cell.mean == mark else text
+                for cell in (row.cells[index] for row in table.rows)
+                for text in [cell_text(cell, figure, table.seeds)]
+            ]
+        )
+    titles = ["", *(figure.title for figure in table.columns)]
+    body = [list(line) for line in zip(*columns, strict=True)]
+    if transposed:
+        titles, *body = [list(line) for line in zip(*[titles, *body], strict=True)]
+    grid = Grid(show_edge=False, pad_edge=False)
+    for index, title in enumerate(titles):
+        # A figure is not broken over lines; a name may be.
+        grid.add_column(title, justify="right" if index else "left", no_wrap=bool(index) and not transposed)
+    for line in body:
+        grid.add_row(*line)
+    return grid

@@ -1,0 +1,34 @@
+"""The learning-rate schedule of both systems: linear warm-up, then cosine to zero at the end of the run."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning as L  # noqa: N812
+import torch
+
+
+def warmup_cosine(optimizer: torch.optim.Optimizer, warmup_steps: int, trainer: L.Trainer) -> dict[str, Any]:
+    """Lightning's optimizer dictionary, with the schedule stepped once an optimizer step.
+
+    Args:
+        optimizer: Its learning rates are the peaks.
+        warmup_steps: Steps of linear rise; at most a tenth of the run.
+        trainer: Knows how many steps the run has.
+
+    Raises:
+        ValueError: The run has no end, so that there is nothing to anneal towards.
+    """
+    num_steps = trainer.estimated_stepping_batches
+    if not math.isfinite(num_steps):
+        raise ValueError("trainer.max_steps: the cosine schedule needs an end; set max_steps or max_epochs")
+    warmup = max(1, min(warmup_steps, int(num_steps) // 10))
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, num_steps - warmup))))
+
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

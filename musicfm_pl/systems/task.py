@@ -1,0 +1,267 @@
+"""One task on one encoder: frozen or fine-tuned, one layer or a learned weighting of all, whole tracks at test."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L  # noqa: N812
+import torch
+from torch import Tensor, nn
+
+from data_modules import SAMPLE_RATE
+from data_modules.batches import TaskBatch
+from data_modules.mel import LogMel
+from data_modules.spans import Spans
+from data_modules.task import TaskData
+from musicfm_pl.encoders.base import Encoder
+from musicfm_pl.heads.base import Estimate, Head, Scores
+from musicfm_pl.systems.schedule import warmup_cosine
+from musicfm_pl.systems.windows import lattice, plan, stitch
+
+
+class TaskModel(L.LightningModule):
+    """Encoder and head for one task.
+
+    Probing (`freeze: true`) trains the head alone; fine-tuning trains both, each with its own learning rate (the
+    study: 1e-5 for the encoder, 1e-4 for the head).
+
+    Args:
+        encoder: Pretrained (`musicfm_pl.encoders.pretrained.Pretrained`), or any other as a baseline.
+        head: The task; the system passes it the encoder's width.
+        freeze: Whether the encoder stays as it is.
+        layer: The hidden state that the head reads: a number, `last`, or `all` for a learned weighting of all.
+        learning_rate: Of the head.
+        encoder_learning_rate: Of the encoder, where it is not frozen.
+        weight_decay: Of AdamW.
+        warmup_steps: Of the schedule; at most a tenth of the run.
+        overlap: Share of a window that the next one repeats, when whole tracks are decoded.
+        window_batch: Windows encoded at once at test; changes memory, not results.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        head: Callable[[int], Head],
+        freeze: bool = True,
+        layer: int | Literal["last", "all"] = "last",
+        learning_rate: float = 1e-3,
+        encoder_learning_rate: float = 1e-5,
+        weight_decay: float = 0.01,
+        warmup_steps: int = 500,
+        overlap: float = 0.5,
+        window_batch: int = 8,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head(encoder.dim)
+        self.freeze_encoder = freeze
+        self.layer = encoder.num_layers if layer == "last" else layer
+        if isinstance(self.layer, int):
+            encoder.check_layer(self.layer)
+            self.layer_weights: nn.Parameter | None = None
+        else:
+            self.layer_weights = nn.Parameter(torch.zeros(encoder.num_layers + 1))
+        self.learning_rate = learning_rate
+        self.encoder_learning_rate = encoder_learning_rate
+        self.weight_decay = weight_decay
+        self.warmup_steps = warmup_steps
+        self.overlap = overlap
+        self.window_batch = window_batch
+        self.scores: Scores | None = None
+        self._judged: list[tuple[str, Spans, Estimate, float]] = []
+        if freeze:
+            encoder.requires_grad_(False)
+
+    @property
+    def data(self) -> TaskData:
+        """The data module, which must be `TaskData`."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(data, TaskData):
+            raise ValueError(f"data: a task needs TaskData, not {type(data).__name__}")
+        return data
+
+    @property
+    def token_s(self) -> Fraction:
+        """Length of a hidden state in seconds, exactly."""
+        features = self.data.features
+        hop = features.hop_length if isinstance(features, LogMel) else 1
+        return Fraction(self.encoder.stride * hop, SAMPLE_RATE)
+
+    def setup(self, stage: str) -> None:
+        """Asks the data for the labels of the task, and settles the mel between data and encoder."""
+        data, encoder = self.data, self.encoder
+        data.serve(self.head.kind, getattr(encoder, "mel", None))
+        if encoder.reads != data.features.reads:
+            raise ValueError(
+                f"data.features: {type(data.features).__name__} gives {data.features.reads}, "
+                f"but model.encoder {type(encoder).__name__} reads {encoder.reads}"
+            )
+        if isinstance(data.features, LogMel) and encoder.num_mels != data.features.num_mels:
+            raise ValueError(
+                f"data.features: {data.features.num_mels} mel bands, but model.encoder reads {encoder.num_mels}"
+            )
+        if stage == "fit":
+            self.head.learn_labels(entry.labels[self.head.kind] for entry in data.entries("train"))
+        if self.freeze_encoder and data.cache and stage != "predict":
+            data.use_hidden_states(self._digest(), float(1 / self.token_s), self._encode_track)
+
+    def train(self, mode: bool = True) -> TaskModel:
+        """A frozen encoder stays in evaluation mode: no dropout, no moving BatchNorm statistics."""
+        super().train(mode)
+        if self.freeze_encoder:
+            self.encoder.eval()
+        return self
+
+    def hidden(self, features: Tensor) -> Tensor:
+        """The hidden state that the head reads, (B, T, D), of mel, waveform or cached states (B, L, T, D)."""
+        if features.dim() == 4:
+            states: Sequence[Tensor] = features.unbind(1)
+        else:
+            last = self.layer if isinstance(self.layer, int) else None
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_encoder):
+                states = self.encoder(features, last_layer=last)
+        if self.layer_weights is None:
+            return states[int(self.layer)]
+        weights_L = self.layer_weights.softmax(dim=0)
+        return torch.einsum("lbtd,l->btd", torch.stack(list(states)), weights_L)
+
+    def forward(self, features: Tensor, duration_s: float) -> Tensor:
+        """Logits (B, N, K) of clips of one length."""
+        return self.head(self.hidden(features), self.head.num_frames(duration_s))
+
+    def _loss(self, batch: TaskBatch) -> Tensor:
+        targets_BNJ = torch.stack(
+            [self.head.targets(labels[self.head.kind], batch.duration_s) for labels in batch.references]
+        ).to(batch.features.device)
+        return self.head.loss(self(batch.features, batch.duration_s).float(), targets_BNJ)
+
+    def training_step(self, batch: TaskBatch, batch_idx: int) -> Tensor:
+        """Loss of a batch of clips."""
+        loss = self._loss(batch)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.references))
+        return loss
+
+    def validation_step(self, batch: TaskBatch, batch_idx: int) -> None:
+        """Loss of a batch of clips; the best checkpoint is the one that has it lowest."""
+        self.log("val/loss", self._loss(batch), prog_bar=True, batch_size=len(batch.references), sync_dist=True)
+
+    def track_logits(self, features: Tensor, duration_s: float) -> Tensor:
+        """Logits (N, K) of a whole track, stitched from overlapped windows of the training length.
+
+        Args:
+            features: Of one track: mel (1, M, F), waveform (1, N) or cached states (1, L, T, D).
+            duration_s: Length of the track.
+        """
+        rate_hz = self.head.rate_hz
+        frame_s = Fraction(1) / Fraction(str(rate_hz)) if rate_hz else self.token_s
+        windows = plan(duration_s, self.data.clip_s, lattice(self.token_s, frame_s), self.overlap)
+        pieces = self._window_outputs(features, duration_s, windows, self.forward)
+        if rate_hz is None:
+            return torch.cat(pieces).mean(dim=0, keepdim=True)
+        firsts = [round(window.start_s * rate_hz) for window in windows]
+        num_frames = self.head.num_frames(duration_s)
+        return stitch(pieces, firsts, num_frames, "triangle")
+
+    def _window_outputs(
+        self, features: Tensor, duration_s: float, windows: Sequence, run: Callable[[Tensor, float], Tensor]
+    ) -> list[Tensor]:
+        """`run` on each window, several of one length at a time."""
+        axis = 2 if features.dim() == 4 else features.dim() - 1
+        steps = features.shape[axis]
+        rate_hz = steps / duration_s
+        if features.dim() == 4:
+            rate_hz = float(1 / self.token_s)
+        elif isinstance(self.data.features, LogMel):
+            rate_hz = SAMPLE_RATE / self.data.features.hop_length
+        pieces: list[Tensor] = []
+        group: list[Tensor] = []
+        for number, window in enumerate(windows):
+            first = round(window.start_s * rate_hz)
+            last = steps if number == len(windows) - 1 else min(steps, round(window.end_s * rate_hz))
+            part = features.narrow(axis, first, last - first)
+            if group and (part.shape != group[0].shape or len(group) == self.window_batch):
+                pieces += run(torch.cat(group), length_s).cpu().unbind(0)
+                group = []
+            group.append(part)
+            length_s = window.end_s - window.start_s
+        return pieces + list(run(torch.cat(group), length_s).cpu().unbind(0))
+
+    def test_step(self, batch: TaskBatch, batch_idx: int) -> None:
+        """Decodes a whole track."""
+        logits_NK = self.track_logits(batch.features, batch.duration_s)
+        estimate = self.head.decode(logits_NK.numpy(), batch.duration_s)
+        reference = batch.references[0][self.head.kind]
+        self._judged.append((batch.track_ids[0], reference, estimate, batch.duration_s))
+
+    def predict_step(self, batch: TaskBatch, batch_idx: int) -> tuple[str, Estimate]:
+        """The estimate for a whole audio file."""
+        logits_NK = self.track_logits(batch.features, batch.duration_s)
+        return batch.track_ids[0], self.head.decode(logits_NK.numpy(), batch.duration_s)
+
+    def on_test_epoch_start(self) -> None:
+        """Forgets what an earlier test judged."""
+        self._judged = []
+
+    def on_test_epoch_end(self) -> None:
+        """Scores all tracks together."""
+        judged = self._gathered()
+        _, references, estimates, durations_s = zip(*judged, strict=True)
+        self.scores = self.head.score(references, estimates, durations_s)
+        for name, value in self.scores.summary.items():
+            if value is not None and "/" not in name:
+                self.log(f"test/{name}", value, rank_zero_only=True)
+
+    @property
+    def tested_tracks(self) -> list[str]:
+        """Names of the tracks in `scores.tracks`, in its order."""
+        return [track_id for track_id, *_ in self._judged]
+
+    def _gathered(self) -> list[tuple[str, Spans, Estimate, float]]:
+        if self.trainer.world_size > 1:
+            gathered: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(gathered, self._judged)
+            unique = {row[0]: row for rows in gathered for row in rows}  # the sampler repeats some to fill ranks
+            self._judged = [unique[track_id] for track_id in sorted(unique)]
+        return self._judged
+
+    @torch.no_grad()
+    def _encode_track(self, waveform_N: Tensor) -> Tensor:
+        """All hidden states (L, T, D) of a whole track: each from the window in whose middle it lies."""
+        duration_s = len(waveform_N) / SAMPLE_RATE
+        features = self.data.features.to(self.device)(waveform_N[None].to(self.device))
+        windows = plan(duration_s, self.data.cache_window_s, self.token_s, self.overlap)
+        self.encoder.eval()
+
+        def states(part: Tensor, _: float) -> Tensor:
+            return torch.stack(self.encoder(part), dim=2)  # (B, T, L, D)
+
+        pieces_TLD = self._window_outputs(features, duration_s, windows, states)
+        firsts = [round(window.start_s / float(self.token_s)) for window in windows]
+        num_tokens = firsts[-1] + len(pieces_TLD[-1])
+        return stitch(pieces_TLD, firsts, num_tokens, "centre").transpose(0, 1)
+
+    def _digest(self) -> str:
+        """Of everything that the cached hidden states depend on, but the corpus."""
+        digest = hashlib.sha256()
+        features = self.data.features
+        mel = (features.settings(), features.mean, features.std) if isinstance(features, LogMel) else "waveform"
+        digest.update(repr((mel, self.data.cache_window_s, self.overlap)).encode())
+        for part in self.encoder.modules():  # what is no weight: heads, strides, kernel sizes
+            plain = {k: v for k, v in vars(part).items() if isinstance(v, int | float | str | tuple | Path)}
+            digest.update(repr((type(part).__qualname__, sorted(plain.items()))).encode())
+        for name, tensor in self.encoder.state_dict().items():
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, with a learning rate each for head and encoder."""
+        head = [*self.head.parameters()] + ([] if self.layer_weights is None else [self.layer_weights])
+        groups = [{"params": head, "lr": self.learning_rate}]
+        if not self.freeze_encoder:
+            groups.append({"params": list(self.encoder.parameters()), "lr": self.encoder_learning_rate})
+        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, weight_decay=self.weight_decay)
+        return warmup_cosine(optimizer, self.warmup_steps, self.trainer)

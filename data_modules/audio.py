@@ -17,7 +17,7 @@ SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff")
 """Of the files that `read_audio` is asked to open; libsndfile reads them by content, not by name."""
 
 _BLOCK_S = 30
-"""Read, mixed down and resampled at a time: an hour of eight channels at 192 kHz needs no more than its mono result."""
+"""Read, mixed down and resampled at a time: an hour of eight channels costs no more than one."""
 
 _STREAMED_BYTES = 0x7FFFFFFF
 """Programs that write to a pipe leave 0 or a size from here up in the header, since they cannot know it."""
@@ -36,8 +36,8 @@ def read_audio(path: Path) -> NDArray[np.float32]:
         path: A file of any rate and any number of channels, in a format of libsndfile.
 
     Raises:
-        BadTrack: The file cannot be opened or decoded, is cut short, or holds no samples, samples that are not
-            numbers, or silence alone. The message names the file.
+        BadTrack: The file cannot be opened or decoded, is cut short, or holds no samples, samples that are
+            not numbers, or silence alone. The message names the file.
     """
     chunks: list[NDArray[np.float32]] = []
     num_read = 0
@@ -68,13 +68,14 @@ def read_audio(path: Path) -> NDArray[np.float32]:
 def _check_whole(path: Path, num_read: int, num_frames: int, rate: int, log: str) -> None:
     """Raises BadTrack for a file that is shorter than it says of itself.
 
-    Formats say it in different ways: the header of an mp3 counts its frames; libsndfile quietly corrects the size
-    of a cut wav or aiff, and misses the mark on the last page of a cut ogg, but notes both in its log.
+    Formats say it in different ways: the header of an mp3 counts its frames; libsndfile quietly corrects the
+    size of a cut wav or aiff, and misses the mark on the last page of a cut ogg, but notes both in its log.
     """
     # The length of an mp3 without a Xing header is an estimate that counts trailing tags as music.
     if num_frames - num_read > max(0.1 * rate, 0.01 * num_frames):
         raise BadTrack(
-            f"{path}: cut short: {num_read / rate:.1f} s could be decoded of the {num_frames / rate:.1f} s it announces"
+            f"{path}: cut short: {num_read / rate:.1f} s could be decoded "
+            f"of the {num_frames / rate:.1f} s that it announces"
         )
     for announced, actual in ((int(a), int(b)) for a, b in _CHUNK.findall(log)):
         if actual < announced < _STREAMED_BYTES:

@@ -43,7 +43,8 @@ class Masking(nn.Module, abc.ABC):
         if round(num_tokens) < 1 or abs(num_tokens - round(num_tokens)) > 1e-6:
             raise ValueError(
                 f"data.masking.block_s: a block of {self.block_s} s is {block_samples:g} samples, "
-                f"not a whole number of tokens of {hop_length * stride} samples (hop {hop_length} x stride {stride}); "
+                f"not a whole number of tokens of {hop_length * stride} samples "
+                f"(hop {hop_length} x stride {stride}); "
                 f"choose a multiple of {hop_length * stride / SAMPLE_RATE:g} s"
             )
 

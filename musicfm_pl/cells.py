@@ -50,7 +50,7 @@ def read_grid(file: Path) -> list[Cell]:
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise GridError(f"{file}: no YAML ({error})") from error
+        raise GridError(f"{file}: no YAML ({error}); a text with braces in a [list] needs quotes") from error
     _keys(data, f"{file}", required=("root", "stages"))
     root = Path(_text(data["root"], f"{file}: root"))
     cells: dict[str, Cell] = {}

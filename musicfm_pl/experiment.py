@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
@@ -70,6 +71,7 @@ class ExperimentCLI(LightningCLI):
         if config.ckpt_path is None:
             config.ckpt_path = _checkpoint(run_dir, self.subcommand)
         config.weights_only = True
+        config.extends = []  # merged by now: the record in the run directory stands alone
         self.run_dir = run_dir
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
@@ -109,9 +111,7 @@ def run_experiment(command: str, arguments: Sequence[str]) -> None:
     given = list(arguments)
     if not {"-h", "--help"} & set(given):
         given = _with_run_dir(given)
-    # Lightning's advice on workers and logging intervals is noise on small corpora.
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*log_every_n_steps.*")
+    _quieten()
     # Lightning warns when it is given arguments beside those of the process: these are those of the process.
     sys.argv = ["musicfm", command, *expand_extends(given)]
     ExperimentCLI(
@@ -124,6 +124,20 @@ def run_experiment(command: str, arguments: Sequence[str]) -> None:
         save_config_kwargs={"overwrite": True},
         parser_kwargs={"parser_mode": "omegaconf+", "prog": "musicfm"},
         auto_configure_optimizers=False,
+    )
+
+
+def _quieten() -> None:
+    """Drops what Lightning says on every run of this kind and what nobody can act on."""
+    for message in (
+        ".*does not have many workers.*",
+        ".*log_every_n_steps.*",
+        ".*in eval mode at the start of training.*",  # a frozen encoder is meant to be
+        ".*isinstance.treespec, LeafSpec.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+        lambda record: "litlogger" not in record.getMessage()
     )
 
 

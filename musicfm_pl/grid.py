@@ -46,8 +46,8 @@ def grid(file: Path, launch: Literal["local"] | None = None, jobs: int = 1) -> N
 
     Args:
         file: YAML with `root`, and `stages` of `run`, `axes`, `needs` and `commands`; each combination of a
-            stage's axes is a cell. `{axis}` and `{run_dir}` stand for their values. Paths in it are relative to
-            the current directory.
+            stage's axes is a cell. `{axis}` and `{run_dir}` stand for their values. Paths count from the
+            current directory.
         launch: `local` runs the cells on this machine; without it they are listed.
         jobs: Cells at a time; the cores are divided among them.
 

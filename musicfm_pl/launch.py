@@ -27,6 +27,7 @@ PRELOAD = ("musicfm_pl.cli", "musicfm_pl.experiment")
 _POLL_S = 0.5
 _HEARTBEAT_S = 30.0
 _LOG_LINES = 15
+_LOGS_SHOWN = 3
 
 
 @dataclass
@@ -230,10 +231,10 @@ class _Launcher:
         return 128 + number
 
     def _conclude(self) -> int:
-        for cell in self.cells:
-            if cell.run in self.failed:
-                self._say(f"\n{cell.run} failed; the last lines of {cell.log}:")
-                self._say("\n".join(f"  {line}" for line in last_lines(cell.log, _LOG_LINES).splitlines()))
+        # Cells of one stage often fail alike: a few logs tell it, and each was named when it failed.
+        for cell in [cell for cell in self.cells if cell.run in self.failed][:_LOGS_SHOWN]:
+            self._say(f"\n{cell.run} failed; the last lines of {cell.log}:")
+            self._say("\n".join(f"  {line}" for line in last_lines(cell.log, _LOG_LINES).splitlines()))
         for run, need in self._blocked().items():
             self._say(f"blocked {run}: needs {need}")
         self._say(f"{len(self.done)} of {len(self.cells)} cells are done, {len(self.failed)} failed")

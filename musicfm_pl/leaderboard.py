@@ -41,14 +41,16 @@ def leaderboard(results: list[Path] | Path = Path("runs"), out: Path = Path()) -
         ResultError: A `results.json` cannot be used; the message names the file and the key.
     """
     roots = [results] if isinstance(results, Path) else results
-    # A directory may be given beside one that contains it.
-    found = {(r.run, r.config_digest): r for root in roots for r in read_results(root)}
+    found: list[RunResult] = []
+    for root in roots:
+        # A directory may be given beside one that contains it.
+        found += [result for result in read_results(root) if result not in found]
     if not found:
         raise FileNotFoundError(
             f"no results.json under {', '.join(map(str, roots))}; "
             "run a grid first: musicfm grid FILE --launch local"
         )
-    board = build(found.values())
+    board = build(found)
     out.mkdir(parents=True, exist_ok=True)
     show(board, Console())
     for name, text in (

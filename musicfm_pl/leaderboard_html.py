@@ -110,7 +110,8 @@ def _panels(table: Table) -> str:
     if table.stage == "pretrain":
         return ""
     panels = [_panel(table, index, figure) for index, figure in enumerate(table.columns)]
-    return f'<div class="panels">{"".join(panels)}</div>'
+    legend = '<p class="quiet">A dot for each seed, a line at the mean; each figure has its own scale.</p>'
+    return f'<div class="panels">{"".join(panels)}</div>\n{legend}'
 
 
 def _panel(table: Table, index: int, figure: Figure) -> str:

@@ -14,10 +14,10 @@ from data_modules.synth import Note, Part
 
 INSTRUMENTS = {
     "piano": 0, "electric piano": 4, "harpsichord": 6, "music box": 10, "vibraphone": 11, "organ": 19,
-    "accordion": 21, "harmonica": 22, "guitar": 24, "steel guitar": 25, "electric guitar": 27, "upright bass": 32,
-    "electric bass": 33, "violin": 40, "cello": 42, "harp": 46, "strings": 48, "choir": 52, "trumpet": 56,
-    "tuba": 58, "horn": 60, "saxophone": 65, "oboe": 68, "bassoon": 70, "clarinet": 71, "flute": 73, "recorder": 74,
-    "whistle": 78, "banjo": 105, "fiddle": 110,
+    "accordion": 21, "harmonica": 22, "guitar": 24, "steel guitar": 25, "electric guitar": 27,
+    "upright bass": 32, "electric bass": 33, "violin": 40, "cello": 42, "harp": 46, "strings": 48, "choir":
+    52, "trumpet": 56, "tuba": 58, "horn": 60, "saxophone": 65, "oboe": 68, "bassoon": 70, "clarinet": 71,
+    "flute": 73, "recorder": 74, "whistle": 78, "banjo": 105, "fiddle": 110,
 }  # fmt: skip
 """General MIDI programs from 0 by the names that tunes and tags use."""
 
@@ -61,7 +61,7 @@ _LOUDNESS = {"intro": 0.75, "verse": 0.9, "chorus": 1.1, "bridge": 0.85, "inst":
 
 
 def band(tune: Tune, start_s: float) -> list[Part]:
-    """The notes of a tune, the same each time; there are drums from the first section that is no intro to the outro.
+    """The notes of a tune, the same each time; there are no drums in intro and outro.
 
     Args:
         tune: What to play.
@@ -78,7 +78,7 @@ def band(tune: Tune, start_s: float) -> list[Part]:
     quarter_s = tune.quarter_s
 
     def play(part: Part, onset_q: float, length_q: float, pitch: int, velocity: float) -> None:
-        # A few milliseconds and a little force either way, as hands have it; well within beat annotation (70 ms).
+        # A few milliseconds and a little force either way, as hands have it; beats are scored to 70 ms.
         onset_s = max(0.0, start_s + onset_q * quarter_s + rng.normal(0, 0.004))
         force = int(np.clip(velocity + rng.normal(0, 4), 20, 120))
         part.notes.append(Note(onset_s, onset_s + max(0.05, length_q * quarter_s * 0.96), pitch, force))
@@ -107,7 +107,9 @@ def band(tune: Tune, start_s: float) -> list[Part]:
                 for pitch in tones:
                     play(comp, begin_q + onset_q, length_q, pitch, 66 * loudness)
             for onset_q, length_q, sign in _strokes(style.bass, harmony):
-                pitch = low + {"1": 0, "5": -5, "8": 12}[sign]
+                # A chord that enters off the first beat enters on its bass.
+                enters = onset_q == harmony.onset_q
+                pitch = low if enters else low + {"1": 0, "5": -5, "8": 12}[sign]
                 play(bass, begin_q + onset_q, length_q, pitch, 92 * loudness)
             if section.function == "chorus":
                 for pitch in chord:
@@ -134,7 +136,7 @@ def _program(tune: Tune, name: str) -> int:
 
 
 def _pitches(harmony: Harmony, section: Section, shift: int) -> tuple[int, list[int]] | None:
-    """Bass from E1 (28 + 5, so that the fifth below is in reach) and chord from G3 (55), as the label says."""
+    """Bass from A1 (33, so that the fifth below it is E1 at least) and chord from G3 (55), by the label."""
     root, bitmap, bass = mir_eval.chord.encode(harmony.label(section.key.transposed(shift)))
     if root < 0:
         return None
@@ -170,7 +172,7 @@ def _strokes(pattern: str, harmony: Harmony) -> list[tuple[float, float, str]]:
 
 
 def _drumming(style: Style, section: Section) -> list[tuple[float, int, float]]:
-    """Onset in quarters, percussion note and velocity: the pattern, with a fill at the end and a crash in a chorus."""
+    """Onset in quarters, note and velocity: the pattern, a fill at the end, a crash to open a chorus."""
     num_slots = len(style.comp)
     total = round(section.length_q * 2)
     strokes: list[tuple[float, int, float]] = []

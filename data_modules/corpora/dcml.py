@@ -53,7 +53,7 @@ _COMPOSERS = {
 
 @cache
 def _movements() -> list[dict[str, str]]:
-    text = (files("data_modules.corpora") / "dcml_movements.csv").read_text(encoding="utf-8")
+    text = (files("data_modules.corpora") / "splits" / "dcml.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
 
 
@@ -95,7 +95,7 @@ class Dcml(Corpus):
         dcml_source.fetch(self.root, say)
 
     def items(self) -> Sequence[Item]:
-        """See `Corpus.items`; the list is `dcml_movements.csv` beside this file."""
+        """See `Corpus.items`; the list is `splits/dcml.csv`."""
         chosen = [row for row in _movements() if self.profile == "full" or row["demo"] == "1"]
         items = []
         for row in chosen:

@@ -19,12 +19,14 @@ _HELD_OUT = 0.02
 class Folder(Corpus):
     """The audio files (wav, flac, mp3, ogg, opus, aiff) below a folder, of any rate and number of channels.
 
-    A group is a folder with audio in it, such as an album; a file right in the root is its own. Groups are split by a
-    hash of their names, about 96 % for training and 2 % each for validation and test, and at least one each where
-    there are three groups. Of two groups one is for validation; a single one is for training: then give validation a
-    folder of its own. So a group stays where it is as others come and go, save for that at-least-one.
+    A group is a folder with audio in it, such as an album; a file right in the root is its own. Groups are
+    split by a hash of their names, about 96 % for training and 2 % each for validation and test, and at least
+    one each where there are three groups. Of two groups one is for validation; a single one is for training:
+    then give validation a folder of its own. So a group stays where it is as others come and go, save for
+    that at-least-one.
 
-    Links to files are followed; a link to a folder is followed unless it leads to one that was visited already.
+    Links to files are followed; a link to a folder is followed unless it leads to one that was visited
+    already.
 
     Args:
         root: The top of the tree.
@@ -89,7 +91,7 @@ def _group(path: str) -> str:
 
 
 def _split(groups: Sequence[str]) -> dict[str, Split]:
-    """The split of each group: by its hash as a number in [0, 1), the lowest for val and the highest for test."""
+    """The split of each group: by its hash as a number in [0, 1), lowest for val, highest for test."""
     place = {group: int(hashlib.sha256(group.encode()).hexdigest()[:12], 16) / 16**12 for group in groups}
     by_hash = sorted(groups, key=lambda group: (place[group], group))
     splits: dict[str, Split] = {

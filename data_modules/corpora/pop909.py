@@ -8,9 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar
 
-import mido
 import numpy as np
 import pretty_midi
+from mido import KeySignatureError  # type: ignore[import-untyped]
 
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.pop909_form import Bars, bars_of, melody_of, sections_of
@@ -21,8 +21,8 @@ from data_modules.synth import Note, Part, render
 _TAIL_S = 1.0
 """For the last notes to die away."""
 
-_MELODY = {"piano": 0, "vibraphone": 11, "harmonica": 22, "violin": 40, "trumpet": 56, "saxophone": 65, "oboe": 68,
-           "clarinet": 71, "flute": 73}  # fmt: skip
+_MELODY = {"piano": 0, "vibraphone": 11, "harmonica": 22, "violin": 40, "trumpet": 56, "saxophone": 65,
+           "oboe": 68, "clarinet": 71, "flute": 73}  # fmt: skip
 _BRIDGE = {"music box": 10, "organ": 16, "electric guitar": 27, "strings": 48, "choir": 52, "horn": 60}
 _PIANO = {"piano": 0, "electric piano": 4, "harpsichord": 6, "guitar": 24, "steel guitar": 25, "harp": 46}
 _PROGRAMS = {"MELODY": _MELODY, "BRIDGE": _BRIDGE, "PIANO": _PIANO}
@@ -35,7 +35,8 @@ class Pop909(Corpus):
     """POP909 with the phrase structure of Dai et al. (ISMIR 2020), played by instruments drawn for each song.
 
     Labels: beats with their place in the bar, chords, keys, phrases (letters, intro, inst, outro) and the
-    instruments as tags. A kind whose file is missing or does not fit the song is absent; `Pop909.gaps` says why.
+    instruments as tags. A kind whose file is missing or does not fit the song is absent; `Pop909.gaps` says
+    why.
 
     Args:
         root: The folder that holds 001, 002, ..., or its parent (where it is called POP909).
@@ -49,13 +50,16 @@ class Pop909(Corpus):
         self.root = Path(root)
 
     def items(self) -> Sequence[Item]:
-        """See `Corpus.items`; a song is a group, and those that the split file does not name are for training.
+        """See `Corpus.items`; a song is a group; those that the split file does not name are for training.
 
         Raises:
             FileNotFoundError: There is no such folder, or no song in it.
         """
-        splits = _splits()
-        return [Item(one.name, one.name, splits.get(one.name, "train")) for one in self._songs()]
+        splits, twins = _splits()
+        return [
+            Item(one.name, twins.get(one.name, one.name), splits.get(one.name, "train"))
+            for one in self._songs()
+        ]
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""
@@ -101,21 +105,27 @@ class Pop909(Corpus):
         return songs
 
 
-def _splits() -> dict[str, Split]:
-    """The split of the songs that have one in the list beside this file; lines are `test: 003 009 ...`."""
+def _splits() -> tuple[dict[str, Split], dict[str, str]]:
+    """The split of each song in the list beside this file, and the name it goes by where it is there twice.
+
+    Lines are `test: 003 009 ...`, and `same: 017 018` for two recordings of one song.
+    """
     text = (files("data_modules.corpora") / "splits" / "pop909.txt").read_text("utf-8")
     splits: dict[str, Split] = {}
+    twins: dict[str, str] = {}
     for line in text.splitlines():
         name, colon, songs = line.partition(":")
         if colon and name in ("val", "test"):
             splits.update(dict.fromkeys(songs.split(), "val" if name == "val" else "test"))
-    return splits
+        elif colon and name == "same":
+            twins.update(dict.fromkeys(songs.split(), songs.split()[0]))
+    return splits, twins
 
 
 def _read_midi(path: Path) -> pretty_midi.PrettyMIDI:
     try:
         midi = pretty_midi.PrettyMIDI(str(path))
-    except (OSError, EOFError, ValueError, KeyError, IndexError, mido.KeySignatureError) as error:
+    except (OSError, EOFError, ValueError, KeyError, IndexError, KeySignatureError) as error:
         raise BadTrack(f"{path}: cannot be read as MIDI ({error or type(error).__name__})") from error
     if not any(track.notes for track in midi.instruments):
         raise BadTrack(f"{path}: holds no notes")

@@ -1,9 +1,10 @@
 """Bars and phrases of POP909: where a bar begins, and where the phrases fall that are counted in bars.
 
-Column 3 of `beat_midi.txt` marks downbeats, and irregularly so: most songs have a few bars of two, five or six beats
-among those of four. Whether the people who counted phrases in bars counted these differs by song, so both ways are
-tried and the one is taken under which phrases of the same letter have the same melody (over 300 songs: .68 of the
-onsets agree if all bars are counted as equal, .59 as marked, .73 with the better of the two for each song).
+Column 3 of `beat_midi.txt` marks downbeats, and irregularly so: most songs have a few bars of two, five or
+six beats among those of four. Whether the people who counted phrases in bars counted these differs by song,
+so both ways are tried and the one is taken under which phrases of the same letter have the same melody (over
+300 songs: .68 of the onsets agree if all bars are counted as equal, .59 as marked, .73 with the better of the
+two for each song).
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _STEPS = 4
 """Steps of the melody's grid in a beat: sixteenths of a quarter."""
 
 _LEAST_LIKENESS = 0.3
-"""Phrases of the same letter whose onsets agree less than this are misplaced: 14 of 300 songs, where two random
-phrases agree by about 0.1 and half of all songs by more than 0.78."""
+"""Phrases of the same letter whose onsets agree less than this are misplaced: 14 of 300 songs, where two
+random phrases agree by about 0.1 and half of all songs by more than 0.78."""
 
 _EXTRA_BARS = 2
 """Phrases may run on for so many bars after the last beat, as a final chord does."""
@@ -38,9 +39,11 @@ class Bars:
 
     Attributes:
         times_s: Beats in seconds, shape (S,).
-        positions: Of each beat in its bar, from "1"; "?" before the first bar where the upbeat is longer than one.
+        positions: Of each beat in its bar, from "1"; "?" before the first bar where the upbeat is longer than
+            one.
         downbeats: Indices of the beats that begin a bar.
-        length: Beats of a full bar: the median, with 3 for the songs whose downbeats are marked every 6 beats.
+        length: Beats of a full bar: the median, with 3 for the songs whose downbeats are marked every 6
+            beats.
     """
 
     times_s: NDArray[np.float64]
@@ -52,12 +55,12 @@ class Bars:
 def bars_of(times_s: NDArray[np.float64], is_downbeat: NDArray[np.bool_], source: str) -> Bars:
     """Bars from marked downbeats.
 
-    Twelve songs of 300 have a mark every six beats, at 90 to 180 beats a minute; their phrases are counted, and their
-    harmony changes, in bars of three. A bar of six is two bars there.
+    Twelve songs of 300 have a mark every six beats, at 90 to 180 beats a minute; their phrases are counted,
+    and their harmony changes, in bars of three. A bar of six is two bars there.
 
     Raises:
-        BadTrack: Too few downbeats, or marks so irregular (fewer than half of the bars are of the median length)
-            that they say nothing of bars.
+        BadTrack: Too few downbeats, or marks so irregular (fewer than half of the bars are of the median
+            length) that they say nothing of bars.
     """
     downbeats = np.flatnonzero(is_downbeat)
     if len(downbeats) < 3:
@@ -98,12 +101,13 @@ def sections_of(
 ) -> Iterator[tuple[float, float, str]]:
     """Sections in seconds from phrases such as `i4A4B8b4o3`.
 
-    `i` is intro and `o` outro; a phrase with the vocal melody keeps its capital letter; a small letter, a phrase
-    without it, is `inst`. X is material of its own each time: the first keeps X, the others are X2, X3, ...
+    `i` is intro and `o` outro; a phrase with the vocal melody keeps its capital letter; a small letter, a
+    phrase without it, is `inst`. X is material of its own each time: the first keeps X, the others are X2,
+    X3, ...
 
     Raises:
-        BadTrack: Text that is no list of phrases; more bars than the song has; no way to count bars under which
-            phrases of the same letter sound alike.
+        BadTrack: Text that is no list of phrases; more bars than the song has; no way to count bars under
+            which phrases of the same letter sound alike.
     """
     phrases = _PHRASE.findall(text)
     if not phrases or "".join(letter + count for letter, count in phrases) != text:
@@ -162,7 +166,7 @@ def _borders(starts: NDArray[np.int64], borders: NDArray[np.int64]) -> NDArray[n
 
 
 def _likeness(letters: list[str], beats: NDArray[np.int64], melody: NDArray[np.int64]) -> float:
-    """How far phrases of the same letter have the same pitch at the same place: mean share of onsets, over pairs.
+    """Mean share of onsets, over pairs of phrases of the same letter, with the same pitch at the same place.
 
     1 if no letter comes twice: nothing speaks against the count.
     """

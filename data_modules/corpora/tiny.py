@@ -1,4 +1,4 @@
-"""`tiny`: public-domain tunes as text in the repository, played by a small band in seconds and without a network."""
+"""`tiny`: public-domain tunes as text in the repository, played by a small band in seconds, offline."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SLOW, _FAST = 90, 130
 
 
 class Tiny(Corpus):
-    """Some twenty old tunes that this project wrote down itself, with labels of all five kinds: the tests' corpus."""
+    """Old tunes that this project wrote down itself, with labels of all five kinds: the tests' corpus."""
 
     name: ClassVar[str] = "tiny"
     licence: ClassVar[str] = (

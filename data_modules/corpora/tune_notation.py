@@ -22,18 +22,21 @@
     key: A minor
     ...
 
-The arrangement names sections in the order they sound; `+2` raises one by two semitones. A section's name is its
-function (`labels.FUNCTIONS`), with a number where there are two of a kind: `verse`, `verse2`. A section may state a key
-of its own, and several lines of `chords` and `melody`, which follow one another; without `melody` the tune rests.
-`[inst = verse]` is a copy. A pickup sounds before the section's first bar, over the end of what precedes it.
+The arrangement names sections in the order they sound; `+2` raises one by two semitones. A section's name is
+its function (`labels.FUNCTIONS`), with a number where there are two of a kind: `verse`, `verse2`. A section
+may state a key of its own, and several lines of `chords` and `melody`, which follow one another; without
+`melody` the tune rests. `[inst = verse]` is a copy. A pickup sounds before the section's first bar, over the
+end of what precedes it.
 
-Chords share their bar equally and `.` repeats one. A chord is a Roman numeral of the key, capital for major and small
-for minor, then `7`, `maj7`, `6`, `o` (diminished), `+` (augmented), `sus4`; `#` or `b` before it alters the root; `/3`
-after it is the bass, counted as in Harte's syntax (`/b3` in a minor chord). `N` is no chord.
+Chords share their bar equally and `.` repeats one. A chord is a Roman numeral of the key, capital for major
+and small for minor, then `7`, `maj7`, `6`, `o` (diminished), `+` (augmented), `sus4`; `#` or `b` before it
+alters the root; `/3` after it is the bass, counted as in Harte's syntax (`/b3` in a minor chord). `N` is no
+chord.
 
-A note is a degree of the key (1 is the tonic from C4 to B4; in minor, degrees are of the natural minor scale) or 0 for
-a rest; before it `#` or `b`; after it `'` or `,` for each octave up or down; then its length, `w h q e s` for whole to
-sixteenth with `.` for a dot. Without a length it is as long as the lower figure of the metre says.
+A note is a degree of the key (1 is the tonic from C4 to B4; in minor, degrees are of the natural minor scale)
+or 0 for a rest; before it `#` or `b`; after it `'` or `,` for each octave up or down; then its length, `w h q
+e s` for whole to sixteenth with `.` for a dot. Without a length it is as long as the lower figure of the
+metre says.
 """
 
 from __future__ import annotations

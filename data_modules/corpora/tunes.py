@@ -43,7 +43,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Tone:
-    """A note of a melody: onset and length in quarters from the section's first bar; a pickup's onset is negative."""
+    """A note of a melody: onset and length in quarters from the section's first bar, negative in a pickup."""
 
     onset_q: float
     length_q: float
@@ -128,7 +128,7 @@ class Tune:
         return sum(section.length_q for section, _ in self.arrangement)
 
     def placed(self) -> Iterator[tuple[float, Section, int]]:
-        """Each section of the arrangement with its beginning in quarters and the semitones it is raised by."""
+        """Each section of the arrangement: where it begins in quarters, itself, its rise in semitones."""
         begin_q = 0.0
         for section, shift in self.arrangement:
             yield begin_q, section, shift

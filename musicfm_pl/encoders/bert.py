@@ -17,7 +17,7 @@ from musicfm_pl.encoders.feed_forward import FeedForward
 class PositionalConv(nn.Module):
     """Positions as a wide grouped convolution with weight norm, then GELU (wav2vec 2.0, arXiv 2006.11477, 2).
 
-    The weight norm is written out (one magnitude for each position of the kernel, as in fairseq and HF), since
+    The weight norm is written out (one magnitude for each position of the kernel, as in fairseq and HF):
     a module parametrised by torch cannot be pickled.
 
     Args:

@@ -94,7 +94,8 @@ def bert_state_from_hf(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def front_end_state_from_authors(state: Mapping[str, Tensor], num_bands: int = 32) -> dict[str, Tensor]:
     """Our layout of the weights of the authors' conv front end.
 
-    Theirs runs over (band, time) and its linear layer reads channels first; ours over (time, band), bands first.
+    Theirs runs over (band, time) and its linear layer reads channels first; ours over (time, band), bands
+    first.
 
     Args:
         state: The part of their state dict under `conv.`: `conv.{0,1}.*` and `linear.*`.

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 class BarHMM(HiddenMarkovModel):
     """madmom's model of bars of one length: the same path, found faster and in less memory.
 
-    In this space (Krebs, Böck & Widmer, ISMIR 2015) a beat of an interval of i frames is a chain of i states, and a
-    choice is made only where one beat ends and the next begins. So a frame is a shift by one state, and a maximum
-    over intervals at each beat; only those maxima are remembered. Sums are taken in madmom's order, so ties and
-    rounding fall as they do there.
+    In this space (Krebs, Böck & Widmer, ISMIR 2015) a beat of an interval of i frames is a chain of i states,
+    and a choice is made only where one beat ends and the next begins. So a frame is a shift by one state, and
+    a maximum over intervals at each beat; only those maxima are remembered. Sums are taken in madmom's order,
+    so that ties and rounding fall as they do there.
 
     Args:
         transition_model: Transitions between beats of a `BarStateSpace`.
@@ -51,7 +51,7 @@ class BarHMM(HiddenMarkovModel):
             observations: Probabilities of beat (that is no downbeat) and downbeat, (N, 2).
 
         Returns:
-            The state of each frame (N,), and the path's log probability; an empty path if all have probability 0.
+            The state of each frame (N,), and the path's log probability; an empty path if none is possible.
 
         Raises:
             ValueError: A probability is no number, or the two of a frame add up to more than 1.
@@ -86,7 +86,7 @@ class BarHMM(HiddenMarkovModel):
         return self._trace(state, came_from_NBI), log_probability
 
     def _trace(self, state: int, came_from_NBI: NDArray[np.int16]) -> NDArray[np.uint32]:
-        """The path that ends in a state: down each chain to its start, then to the end of the chain before."""
+        """The path that ends in a state: down a chain to its start, then to the end of the chain before."""
         chain_of = {int(first): where for where, first in np.ndenumerate(self._first_BI)}
         starts = np.sort(self._first_BI, axis=None)
         path = np.empty(len(came_from_NBI), dtype=np.uint32)

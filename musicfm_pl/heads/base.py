@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -24,9 +24,9 @@ class Estimate:
     """What `Head.decode` gives for a track.
 
     Attributes:
-        spans: The estimate as labels of the head's kind, in seconds, so that it can be written like a reference.
+        spans: The estimate as labels of the head's kind, in seconds; it can be written like a reference.
         whole: One label for the whole track where the task has one (the key of a song); None otherwise.
-        probabilities: In [0, 1] by label, where the task ranks labels instead of choosing (tags); empty otherwise.
+        probabilities: In [0, 1] by label, where the task ranks labels instead of choosing (tags).
     """
 
     spans: Spans
@@ -91,9 +91,14 @@ class Head(nn.Module, abc.ABC):
         else:
             self.layers = nn.Sequential(nn.Dropout(self.dropout), nn.Linear(self.dim, num_outputs))
 
-    def learn_labels(self, references: Iterable[Spans]) -> None:  # noqa: B027 - most heads know their labels
-        """Sees which labels there are to learn. The system calls it at set-up for fitting, before the optimiser is
-        made, with the references of the whole training split; what it keeps is stored in checkpoints.
+    def learn_labels(self, references: Iterable[Spans]) -> None:
+        """Sees which labels there are to learn; most heads know theirs and do nothing.
+
+        The system calls it at set-up for fitting, before there is an optimiser and before a checkpoint is
+        restored. What a head keeps is part of its state, so a checkpoint brings it back.
+
+        Args:
+            references: The labels of each track of the training split.
 
         Raises:
             ValueError: There is nothing to learn.
@@ -104,7 +109,7 @@ class Head(nn.Module, abc.ABC):
         return 1 if self.rate_hz is None else max(1, round(duration_s * self.rate_hz))
 
     def forward(self, h_BTD: Tensor, num_frames: int) -> Tensor:
-        """Logits (B, N, K): the hidden state is brought to N frames by adaptive average pooling, as in the study."""
+        """Logits (B, N, K): adaptive average pooling brings the hidden state to N frames, as in the study."""
         h_BND = F.adaptive_avg_pool1d(h_BTD.transpose(1, 2), num_frames).transpose(1, 2)
         return self.layers(h_BND)
 
@@ -117,8 +122,8 @@ class Head(nn.Module, abc.ABC):
             duration_s: Length of the clip.
 
         Returns:
-            Float32 (N, J) for the J things that `loss` wants to know of a frame; NaN where it is not known and
-            must not count. J need not be K.
+            Float32 (N, J) for the J things that `loss` wants to know of a frame; NaN where it is not known
+            and must not count. J need not be K.
         """
 
     @abc.abstractmethod
@@ -127,8 +132,9 @@ class Head(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def perfect_logits(self, targets_NJ: Tensor) -> Tensor:
-        """Logits (N, K) of a model that is right and sure: the oracle of the round trip, and the upper bound that
-        frame rate and decoding leave.
+        """Logits (N, K) of a model that is right and sure.
+
+        They are the oracle of the round trip, and the upper bound that frame rate and decoding leave.
         """
 
     @abc.abstractmethod
@@ -140,3 +146,16 @@ class Head(nn.Module, abc.ABC):
         self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]
     ) -> Scores:
         """Scores of whole tracks by the field's standard tools (mir_eval, torchmetrics)."""
+
+    def ceiling(self, references: Sequence[Spans], durations_s: Sequence[float]) -> Scores:
+        """Scores of perfect logits: the most that the frame rate, the vocabulary and the decoding allow.
+
+        Args:
+            references: Of whole tracks; `learn_labels` has seen the like.
+            durations_s: Length of each track.
+        """
+        estimates = [
+            self.decode(self.perfect_logits(self.targets(reference, duration_s)).numpy(), duration_s)
+            for reference, duration_s in zip(references, durations_s, strict=True)
+        ]
+        return self.score(references, estimates, durations_s)

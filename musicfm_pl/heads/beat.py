@@ -19,10 +19,12 @@ from musicfm_pl.heads.losses import binary_cross_entropy_of_known
 from musicfm_pl.heads.peaks import smeared_events
 from musicfm_pl.heads.timeline import mean_of_defined
 
+_RATE_HZ = 50.0
+
 
 @final
 class Beat(Head):
-    """Beats and downbeats: two logits a frame, "a beat is here" and "a downbeat is here" (which is a beat, too).
+    """Beats and downbeats: two logits a frame, "here is a beat" and "here is a downbeat" (a beat, too).
 
     Frame n stands for the time n / 50 s, as in madmom and beat_this.
 
@@ -30,24 +32,25 @@ class Beat(Head):
         dim: Width of the encoder's hidden state; the system passes it.
         hidden_dim: Width of one hidden layer; 0 for a linear head.
         dropout: Before the last layer.
-        decoder: `dbn` is madmom's dynamic Bayesian network over beats and downbeats; `minimal` is beat_this's: the
-            largest within 70 ms and above one half, downbeats moved to the nearest beat.
-        beats_per_bar: Bar lengths the DBN chooses from, one for a whole track. 3 and 4 are beat_this's; scores
-            of classical music want 2 and 6 as well. The study does not say.
+        decoder: `dbn` is madmom's dynamic Bayesian network over beats and downbeats; `minimal` is
+            beat_this's: the largest within 60 ms and above one half, downbeats moved to the nearest beat.
+        beats_per_bar: Bar lengths the DBN chooses from, one for a whole track. 3 and 4 are beat_this's;
+            classical music wants 2 and 6 as well. The study does not say.
         min_bpm: Slowest tempo of the DBN, in beats a minute (madmom's and beat_this's).
         max_bpm: Fastest tempo of the DBN (madmom's and beat_this's).
         transition_lambda: How much the DBN prefers a steady tempo (madmom's and beat_this's).
-        widen_frames: Frames beside a beat that are targets too, halving with each (Böck & Davies 2020 and
-            all-in-one: 1; MARBLE: 2).
-        beat_weight: By how much a frame with a beat counts more in the loss; above 1 it makes activations larger.
+        widen_frames: Frames beside a beat that are targets too, halving with each (all-in-one: 1; MARBLE: 2).
+        beat_weight: By how much a frame with a beat counts more in the loss; above 1 activations grow.
         downbeat_weight: The same of downbeats.
         trim_s: Beats before this time are not scored (the field's 5 s, `mir_eval.beat.trim_beats`).
     """
 
     task: ClassVar[str] = "beat"
     kind: ClassVar[Kind] = "beat"
-    rate_hz: ClassVar[float | None] = 50.0
+    rate_hz: ClassVar[float | None] = _RATE_HZ
     headline: ClassVar[tuple[str, ...]] = ("beat_f", "downbeat_f")
+
+    positive_weight: Tensor
 
     def __init__(
         self,
@@ -72,21 +75,16 @@ class Beat(Head):
         self.decoder = decoder
         self.widen_frames = widen_frames
         self.trim_s = trim_s
-        self.dbn = DownbeatDBN(tuple(beats_per_bar), min_bpm, max_bpm, transition_lambda, self._fps)
+        self.dbn = DownbeatDBN(tuple(beats_per_bar), min_bpm, max_bpm, transition_lambda, _RATE_HZ)
         self.register_buffer(
             "positive_weight", torch.tensor([beat_weight, downbeat_weight]), persistent=False
         )
-
-    @property
-    def _fps(self) -> float:
-        assert self.rate_hz is not None
-        return self.rate_hz
 
     def targets(self, reference: Spans, duration_s: float) -> Tensor:
         """Beat and downbeat, (N, 2) in [0, 1]; no downbeat is known where a position in the bar is "?"."""
         num_frames = self.num_frames(duration_s)
         # The last frame takes the beats that round to the frame after it.
-        frames = np.minimum(np.rint(reference.starts_s * self._fps).astype(np.intp), num_frames - 1)
+        frames = np.minimum(np.rint(reference.starts_s * _RATE_HZ).astype(np.intp), num_frames - 1)
         target_N2 = np.stack(
             [
                 smeared_events(chosen, num_frames, self.widen_frames)
@@ -107,19 +105,19 @@ class Beat(Head):
         return targets_NJ.nan_to_num(0.0).logit(eps=4.5e-5)
 
     def decode(self, logits_NK: NDArray[np.float32], duration_s: float) -> Estimate:
-        """Beats, labelled by their position in the bar; "?" before the first downbeat that `minimal` finds."""
+        """Beats, labelled by position in the bar; "?" before the first downbeat that `minimal` finds."""
         if self.decoder == "dbn":
             frames, positions = self.dbn(logits_NK)
         else:
-            frames, positions = strongest_frames(logits_NK, reach=round(0.06 * self._fps))
+            frames, positions = strongest_frames(logits_NK, reach=round(0.06 * _RATE_HZ))
         # Frames are counted to the nearest, so the last may lie past the end by less than one.
-        times_s = np.minimum(frames / self._fps, duration_s)
+        times_s = np.minimum(frames / _RATE_HZ, duration_s)
         return Estimate(Spans.events(times_s, ["?" if number == 0 else str(number) for number in positions]))
 
     def score(
         self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]
     ) -> Scores:
-        """F-measure (70 ms), CMLt and AMLt of beats and downbeats, each the mean over tracks where it is defined."""
+        """F-measure (70 ms), CMLt and AMLt of beats and downbeats, means over tracks that have them."""
         tracks: list[Metrics] = []
         for reference, estimate in zip(references, estimates, strict=True):
             found = estimate.spans
@@ -137,7 +135,7 @@ class Beat(Head):
     def _figures(
         self, what: str, reference_s: NDArray[np.float64] | None, estimate_s: NDArray[np.float64]
     ) -> Mapping[str, float | None]:
-        """Figures of one track. mir_eval gives 0, with a warning, where there is nothing to find; here it is None."""
+        """Figures of one track; None where there is nothing to find, which mir_eval gives 0 and a warning."""
         f_measure = cmlt = amlt = None
         if reference_s is not None:
             reference_s = mir_eval.beat.trim_beats(reference_s, self.trim_s)
@@ -157,7 +155,7 @@ class Beat(Head):
             undefined = sum(track[f"{what}_f"] is None for track in tracks)
             if undefined:
                 notes.append(
-                    f"{undefined} of {len(tracks)} tracks have no {what}s to find and are left out of {what} figures."
+                    f"{what} figures leave out {undefined} of {len(tracks)} tracks, which have none to find."
                 )
         return notes
 

@@ -62,6 +62,8 @@ class DownbeatDBN:
         Raises:
             ValueError: A logit is no number.
         """
+        if np.isnan(logits_N2).any():
+            raise ValueError("the logits of beats are not all numbers: has training diverged?")
         beats = self._processor(dbn_probabilities(logits_N2))
         return np.rint(beats[:, 0] * self._fps).astype(np.intp), beats[:, 1].astype(np.intp)
 
@@ -69,7 +71,8 @@ class DownbeatDBN:
 def dbn_probabilities(logits_N2: NDArray[np.floating]) -> NDArray[np.float64]:
     """What madmom's DBN expects: probabilities of a beat that is no downbeat, and of a downbeat, (N, 2).
 
-    A downbeat is taken away from the beats, as beat_this does. Both and what they leave are at least `_EPSILON`.
+    A downbeat is taken away from the beats, as beat_this does. Both, and what they leave, are at least
+    `_EPSILON`.
     """
     beat_N, downbeat_N = expit(np.asarray(logits_N2, dtype=np.float64)).T
     downbeat_N = np.clip(downbeat_N, _EPSILON, 1 - 2 * _EPSILON)

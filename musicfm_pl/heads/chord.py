@@ -33,15 +33,15 @@ _COMPARISONS = ("majmin", "root", "thirds", "triads", "sevenths", "tetrads", "mi
 
 @final
 class Chord(Head):
-    """One chord a frame. Frame n lasts from n / 16 s to (n + 1) / 16 s and has the chord that holds most of it.
+    """One chord a frame. Frame n lasts from n / 16 s to (n + 1) / 16 s; its chord is what holds most of it.
 
     Args:
         dim: Width of the encoder's hidden state; the system passes it.
         vocabulary: `majmin`, the study's 25 classes, or `large`, 170 (14 qualities, N, X).
         hidden_dim: Width of one hidden layer; 0 for a linear head.
         dropout: Before the last layer.
-        self_transition: Probability that the Viterbi decoder gives to staying in a chord from one frame to the
-            next, such as 0.9; 0 takes the best chord of each frame by itself.
+        self_transition: Probability that the Viterbi decoder gives to staying in a chord from one frame to
+            the next, such as 0.9; 0 takes the best chord of each frame by itself.
     """
 
     task: ClassVar[str] = "chord"
@@ -61,15 +61,20 @@ class Chord(Head):
         super().__init__(dim, len(chords), hidden_dim, dropout)
         if self_transition and not 1 / chords.num_answers <= self_transition < 1:
             raise ValueError(
-                f"head.self_transition must be 0, or lie in [1 / {chords.num_answers}, 1), got {self_transition}"
+                f"head.self_transition must be 0 or in [1 / {chords.num_answers}, 1), got {self_transition}"
             )
         self.chords = chords
         self.self_transition = self_transition
 
     def targets(self, reference: Spans, duration_s: float) -> Tensor:
-        """The class of each frame, (N, 1); NaN where no chord, or none that the vocabulary has, is annotated."""
+        """The class of each frame, (N, 1); NaN where no chord, or none of the vocabulary, is annotated."""
         return classes_by_frame(
-            reference, self.chords.class_of, len(self.chords), self.num_frames(duration_s), _RATE_HZ, duration_s
+            reference,
+            self.chords.class_of,
+            len(self.chords),
+            self.num_frames(duration_s),
+            _RATE_HZ,
+            duration_s,
         )[:, None]
 
     def loss(self, logits_BNK: Tensor, targets_BNJ: Tensor) -> Tensor:
@@ -94,8 +99,8 @@ class Chord(Head):
     ) -> Scores:
         """Share of the annotated time that is right, by each of mir_eval's comparisons.
 
-        `chord_majmin` and its like are pooled over all seconds (WCSR); `chord_majmin_by_track` and its like are
-        means over tracks. `chord_seg` is mir_eval's segmentation score, a mean over tracks.
+        `chord_majmin` and its like are pooled over all seconds (WCSR); `chord_majmin_by_track` and its like
+        are means over tracks. `chord_seg` is mir_eval's segmentation score, a mean over tracks.
         """
         tracks: list[Metrics] = []
         pooled: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {
@@ -161,6 +166,6 @@ def _notes(chords: ChordVocabulary, references: Sequence[Spans]) -> list[str]:
     notes = ["Chord figures pool all seconds (WCSR), those by track are means; X is not scored, N is."]
     if unknown_s > 0 and total_s > 0:
         notes.append(
-            f"{unknown_s / total_s:.1%} of the annotated time has chords outside the vocabulary {chords.name!r}."
+            f"{unknown_s / total_s:.1%} of the annotated time has chords that {chords.name!r} lacks."
         )
     return notes

@@ -11,7 +11,21 @@ VocabularyName = Literal["majmin", "large"]
 
 _PITCHES = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 _MAJMIN = ("maj", "min")
-_LARGE = (*_MAJMIN, "dim", "aug", "min6", "maj6", "min7", "minmaj7", "maj7", "7", "dim7", "hdim7", "sus2", "sus4")
+_LARGE = (
+    *_MAJMIN,
+    "dim",
+    "aug",
+    "min6",
+    "maj6",
+    "min7",
+    "minmaj7",
+    "maj7",
+    "7",
+    "dim7",
+    "hdim7",
+    "sus2",
+    "sus4",
+)
 """The 14 qualities of McFee & Bello (ISMIR 2017)."""
 _MAJMIN_NOTES = 8
 """`mir_eval.chord.majmin` compares the notes up to the fifth, so that a seventh or sixth does not matter."""
@@ -21,8 +35,8 @@ class ChordVocabulary:
     """Classes of chords: each quality on each root, then N, and in the large vocabulary X.
 
     Args:
-        name: `majmin` has 25 classes; a label is the triad that `mir_eval.chord.majmin` takes it for. `large` has
-            170; a label has exactly the notes of its class, and X is any chord that no class has.
+        name: `majmin` has 25 classes; a label is the triad that `mir_eval.chord.majmin` takes it for. `large`
+            has 170; a label has exactly the notes of its class, and X is any chord that no class has.
     """
 
     def __init__(self, name: VocabularyName) -> None:
@@ -46,7 +60,7 @@ class ChordVocabulary:
 
     @property
     def num_answers(self) -> int:
-        """The classes that may be estimated, the first so many: all but X, which no reference can agree with."""
+        """Classes that may be estimated, the first so many: all but X, with which no reference agrees."""
         return 12 * len(self.qualities) + 1
 
     def class_of(self, label: str) -> int | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 
 def _mean_of_known(losses: Tensor, known: Tensor) -> Tensor:
-    # A sum and a division rather than a selection: no synchronisation with the device, and with nothing known the
-    # result is 0 and still has a gradient (of 0).
+    # A sum and a division rather than a selection: no synchronisation with the device, and with nothing known
+    # the result is 0 and still has a gradient (of 0).
     return torch.where(known, losses, 0.0).sum() / known.sum().clamp(min=1)
 
 

@@ -10,8 +10,8 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 def smeared_events(frames: NDArray[np.intp], num_frames: int, reach: int) -> NDArray[np.float32]:
     """1 at each event and half as much with every frame beside it, up to `reach` frames: (N,).
 
-    Neighbours of a half are those of Böck & Davies (ISMIR 2020) and of all-in-one, whose sections have a second
-    ring of a quarter.
+    Neighbours of a half are those of all-in-one (Kim & Nam, WASPAA 2023), whose sections have a second ring
+    of a quarter.
     """
     target_N = np.zeros(num_frames, dtype=np.float32)
     for offset in range(-reach, reach + 1):
@@ -34,14 +34,20 @@ def local_maxima(activation_N: NDArray[np.floating], reach: int) -> NDArray[np.i
 def prominent_peaks(
     activation_N: NDArray[np.floating], reach: int, surroundings: int, threshold: float
 ) -> NDArray[np.intp]:
-    """Local maxima that exceed the mean of their surroundings.
+    """Local maxima that exceed the mean of their surroundings; a level activation has none.
 
     Args:
         activation_N: Probabilities.
         reach: A peak is the largest within so many frames.
-        surroundings: Frames to each side whose mean it must exceed; frames beyond the ends count as 0.
+        surroundings: Frames to each side whose mean it must exceed, as far as there are any.
         threshold: By how much it must.
     """
-    mean_N = uniform_filter1d(activation_N.astype(np.float64), 2 * surroundings + 1, mode="constant")
+    size = 2 * surroundings + 1
+    sum_N, count_N = (
+        uniform_filter1d(values_N, size, mode="constant")
+        for values_N in (activation_N.astype(np.float64), np.ones(len(activation_N)))
+    )
+    # Rounding must not make peaks of a level activation.
+    stands_out_N = activation_N - sum_N / count_N > threshold + 1e-9
     peaks = local_maxima(activation_N, reach)
-    return peaks[activation_N[peaks] - mean_N[peaks] > threshold]
+    return peaks[stands_out_N[peaks]]

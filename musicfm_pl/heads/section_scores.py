@@ -25,7 +25,8 @@ _LABEL_FIGURES = {
 def section_figures(reference: Spans, estimate: Spans, trim: bool) -> Mapping[str, float | None]:
     """Figures of a track by name; None where one is not defined.
 
-    mir_eval wants sections from 0 to one common end: that of the reference, to which the estimate is cut or filled.
+    mir_eval wants sections from 0 to one common end: that of the reference, to which the estimate is cut or
+    filled.
 
     Args:
         reference: Sections, of functions or letters.
@@ -40,10 +41,20 @@ def section_figures(reference: Spans, estimate: Spans, trim: bool) -> Mapping[st
     truth = fill_gaps(reference, 0.0, end_s, _GAP)
     found = fill_gaps(estimate, 0.0, end_s, _GAP)
     for name, window_s in _WINDOWS_S.items():
-        # Trimmed, a track of one section has no boundary to find.
-        if not (trim and len(truth) == 1):
-            values = mir_eval.segment.detection(truth.intervals_s, found.intervals_s, window=window_s, trim=trim)
-            figures |= {f"{name}_{part}": float(value) for part, value in zip("prf", values, strict=True)}
+        values: tuple[float | None, ...]
+        # Trimmed, a single section has no boundary: none to find, or none found.
+        if trim and len(truth) == 1:
+            values = (None, None, None)
+        elif trim and len(found) == 1:
+            values = (0.0, 0.0, 0.0)
+        else:
+            values = tuple(
+                float(value)
+                for value in mir_eval.segment.detection(
+                    truth.intervals_s, found.intervals_s, window=window_s, trim=trim
+                )
+            )
+        figures |= {f"{name}_{part}": value for part, value in zip("prf", values, strict=True)}
     if any(label in FUNCTIONS for label in estimate.labels):
         figures |= _label_figures(truth, found)
         figures["frame_accuracy"] = _frame_accuracy(truth, found)

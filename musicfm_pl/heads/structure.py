@@ -27,8 +27,8 @@ _RATE_HZ = 8.0
 class Structure(Head):
     """Where sections begin, and which of the seven functions each has: 1 + 7 logits a frame.
 
-    Where the training split has no functions but letters of similarity (A, B, A), only boundaries are learnt: each
-    estimated section then has a letter of its own, and figures about labels are not defined.
+    Where the training split has no functions but letters of similarity (A, B, A), only boundaries are learnt:
+    each estimated section then has a letter of its own, and figures about labels are not defined.
 
     Args:
         dim: Width of the encoder's hidden state; the system passes it.
@@ -39,8 +39,8 @@ class Structure(Head):
         peak_s: A boundary has the largest activation within so many seconds (Ullrich et al., ISMIR 2014: 6).
         surroundings_s: It must exceed the mean activation within so many seconds (all-in-one: 12).
         threshold: By how much it must (all-in-one: 0).
-        trim: Leave the first and last boundary, which are no estimate, out of the hit rates. mir_eval's default
-            is not to; that makes figures higher.
+        trim: Leave the first and last boundary, which are no estimate, out of the hit rates. mir_eval's
+            default is not to; that makes figures higher.
     """
 
     task: ClassVar[str] = "structure"
@@ -85,8 +85,8 @@ class Structure(Head):
     def targets(self, reference: Spans, duration_s: float) -> Tensor:
         """Boundary activation and the class of the function by frame, (N, 2).
 
-        The function is NaN where a section has a letter. What touches an end of the clip is no boundary: sections
-        are cut there. Without any section neither is known.
+        The function is NaN where a section has a letter. What touches an end of the clip is no boundary:
+        sections are cut there. Without any section neither is known.
         """
         num_frames = self.num_frames(duration_s)
         functions_N = classes_by_frame(
@@ -100,7 +100,7 @@ class Structure(Head):
         return torch.stack([boundary_N, functions_N], dim=1)
 
     def loss(self, logits_BNK: Tensor, targets_BNJ: Tensor) -> Tensor:
-        """Binary cross-entropy of boundaries plus cross-entropy of functions, each a mean over what is known."""
+        """Binary cross-entropy of boundaries plus cross-entropy of functions, means over what is known."""
         boundary = binary_cross_entropy_of_known(logits_BNK[..., 0], targets_BNJ[..., 0])
         function = cross_entropy_of_known(logits_BNK[..., 1:], targets_BNJ[..., 1])
         return self.boundary_weight * boundary + function
@@ -128,11 +128,12 @@ class Structure(Head):
     def score(
         self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]
     ) -> Scores:
-        """Hit rates, agreement of labels and frame accuracy; all are means over tracks where they are defined.
+        """Hit rates, agreement of labels and frame accuracy; all are means over tracks that have them.
 
-        `hr05_*` and `hr3_*` are `mir_eval.segment.detection` at 0.5 and 3 s; `pairwise_f`, `nce_f` and `v_measure`
-        its agreement of labels up to their names, and not defined unless functions were learnt; `frame_accuracy`
-        is the share of the time with a function that has the right one, and not defined for letters.
+        `hr05_*` and `hr3_*` are `mir_eval.segment.detection` at 0.5 and 3 s; `pairwise_f`, `nce_f` and
+        `v_measure` its agreement of labels up to their names, and not defined unless functions were learnt;
+        `frame_accuracy` is the share of the time with a function that has the right one, and not defined for
+        letters.
         """
         tracks: list[Metrics] = [
             section_figures(reference, estimate.spans, self.trim)
@@ -153,8 +154,8 @@ class Structure(Head):
             )
         if not self.knows_functions.item():
             notes.append(
-                "The training split has no functions, so the head finds boundaries only: figures about labels are "
-                "not defined."
+                "The training split has no functions, so the head finds boundaries only: figures about "
+                "labels are not defined."
             )
         return notes
 

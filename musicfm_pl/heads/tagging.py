@@ -28,8 +28,8 @@ class Tagging(Head):
 
     Args:
         dim: Width of the encoder's hidden state; the system passes it.
-        tags: The tags to learn, such as the 50 most frequent; None for all of the training split. A checkpoint
-            brings its own.
+        tags: The tags to learn, such as the 50 most frequent; None for all of the training split. A
+            checkpoint brings its own.
         hidden_dim: Width of one hidden layer; 0 for a linear head.
         dropout: Before the last layer.
     """
@@ -70,13 +70,15 @@ class Tagging(Head):
         return {"tags": list(self.tags)}
 
     def set_extra_state(self, state: dict[str, list[str]]) -> None:
-        """The tags of a checkpoint. torch calls this before it loads the layers, which are made to fit here."""
+        """The tags of a checkpoint. torch calls this before it loads the layers, made to fit here."""
         self._choose(state["tags"])
 
     def forward(self, h_BTD: Tensor, num_frames: int) -> Tensor:
         """See `Head.forward`."""
         if not self.tags:
-            raise RuntimeError("the head knows no tags yet: call learn_labels, name head.tags, or load a checkpoint")
+            raise RuntimeError(
+                "the head knows no tags yet: call learn_labels, name head.tags, or load a checkpoint"
+            )
         return super().forward(h_BTD, num_frames)
 
     def targets(self, reference: Spans, duration_s: float) -> Tensor:
@@ -102,7 +104,7 @@ class Tagging(Head):
     def score(
         self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]
     ) -> Scores:
-        """Macro average precision and ROC-AUC (torchmetrics, exact) over tags that some tracks have and some not.
+        """Macro average precision and ROC-AUC (exact) over the tags that some tracks have and some not.
 
         `ap/<tag>` and `auc/<tag>` are the figures of one tag. No figure is defined for a track by itself.
         """
@@ -134,7 +136,7 @@ class Tagging(Head):
             "the head does not know them": sorted(tested - set(self.tags)),
         }
         return [f"Means over {num_scored} of {len(self.tags)} tags."] + [
-            f"{len(tags)} tags left out, as {reason}: {_listed(tags)}." for reason, tags in left_out.items() if tags
+            f"Left out, as {reason}: {_listed(tags)}." for reason, tags in left_out.items() if tags
         ]
 
 

@@ -66,10 +66,10 @@ def runs(classes_N: NDArray[np.intp], labels: Sequence[str], rate_hz: float, dur
 
 
 def fill_gaps(spans: Spans, start_s: float, end_s: float, label: str) -> Spans:
-    """Spans that cover [start_s, end_s] and nothing else, without a gap: what is not labelled is called `label`.
+    """Spans that cover [start_s, end_s] and nothing else, without a gap: what has no label gets `label`.
 
-    `mir_eval.util.adjust_intervals` fills the ends only, and `merge_labeled_intervals` would give a gap the label
-    before it.
+    `mir_eval.util.adjust_intervals` fills the ends only, and `merge_labeled_intervals` would give a gap the
+    label before it.
     """
     rows: list[tuple[float, float, str]] = []
     at_s = start_s

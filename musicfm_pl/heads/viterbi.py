@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 def sticky_viterbi(log_likelihood_NK: NDArray[np.floating], self_transition: float) -> NDArray[np.intp]:
     """The best path of a chain that stays in its class with one probability and else goes to any other alike.
 
-    All classes being alike, the best one to come from is either the class itself or the best of all, so a frame
-    costs K steps and not K².
+    All classes being alike, the best one to come from is either the class itself or the best of all, so a
+    frame costs K steps and not K².
 
     Args:
         log_likelihood_NK: Log probability of each class by frame, up to a constant a frame.

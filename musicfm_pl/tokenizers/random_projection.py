@@ -18,8 +18,8 @@ _CHUNK_BYTES = 2**25
 class RandomProjection(Tokenizer):
     """Frozen random projection, then the nearest of K random codes by cosine (arXiv 2202.01855).
 
-    Projection and codes are drawn once from a generator of its own, so that the same seed gives the same tokens
-    whatever else the run draws; they are kept in checkpoints.
+    Projection and codes are drawn once from a generator of its own, so that the same seed gives the same
+    tokens whatever else the run draws; they are kept in checkpoints.
 
     Args:
         frame_dim: Values a token sees; the system passes it.

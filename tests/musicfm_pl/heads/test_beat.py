@@ -1,0 +1,236 @@
+import mir_eval
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from madmom_infer.features.downbeats import DBNDownBeatTrackingProcessor
+from madmom_infer.ml.hmm import HiddenMarkovModel
+
+from data_modules.spans import Spans
+from musicfm_pl.heads.bar_viterbi import BarHMM
+from musicfm_pl.heads.base import Estimate
+from musicfm_pl.heads.beat import Beat
+from musicfm_pl.heads.beat_decoders import DownbeatDBN, dbn_probabilities, strongest_frames
+
+
+def _beats(
+    duration_s: float, bpm: float, beats_per_bar: int, first_s: float = 0.3, jitter: float = 0.0
+) -> Spans:
+    rng = np.random.default_rng(0)
+    times_s = np.arange(first_s, duration_s, 60 / bpm)
+    times_s = np.sort(np.clip(times_s + rng.normal(0, jitter, len(times_s)), 0, duration_s - 1e-3))
+    return Spans.events(times_s, [str(number % beats_per_bar + 1) for number in range(len(times_s))])
+
+
+def _noisy_logits(head: Beat, beats: Spans, duration_s: float, noise: float, seed: int = 0) -> np.ndarray:
+    """What a passable model might say: weak, noisy peaks near the beats."""
+    perfect = head.perfect_logits(head.targets(beats, duration_s)).numpy()
+    rng = np.random.default_rng(seed)
+    return (0.3 * perfect + rng.normal(0, noise, perfect.shape)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def head() -> Beat:
+    return Beat(4)
+
+
+@pytest.fixture(scope="module")
+def madmom() -> DBNDownBeatTrackingProcessor:
+    return DBNDownBeatTrackingProcessor([2, 3, 4], fps=50, min_bpm=55, max_bpm=215, transition_lambda=100)
+
+
+def _activations(kind: str, num_frames: int) -> np.ndarray:
+    rng = np.random.default_rng(num_frames)
+    if kind == "random":
+        return np.clip(rng.dirichlet([1, 1, 8], num_frames)[:, :2], 1e-6, 0.49)
+    if kind == "flat":
+        return np.full((num_frames, 2), 1e-5)
+    if kind == "saturated":
+        beats = Spans.events(
+            np.arange(0.1, num_frames / 50, 0.5), ["1"] * int(np.ceil(num_frames / 25 - 0.2))
+        )
+        return dbn_probabilities(Beat(1).perfect_logits(Beat(1).targets(beats, num_frames / 50)).numpy())
+    beats = _beats(num_frames / 50, 97, 3, jitter=0.02)
+    return dbn_probabilities(_noisy_logits(Beat(1), beats, num_frames / 50, 1.0))
+
+
+@pytest.mark.parametrize("kind", ["random", "flat", "saturated", "realistic"])
+@pytest.mark.parametrize("num_frames", [1, 2, 13, 600])
+def test_viterbi_gives_madmoms_path(madmom: DBNDownBeatTrackingProcessor, kind: str, num_frames: int):
+    activations = _activations(kind, num_frames)
+    for hmm in madmom.hmms:
+        path, log_probability = BarHMM(hmm.transition_model, hmm.observation_model).viterbi(activations)
+        expected, expected_log_probability = hmm.viterbi(activations)
+        np.testing.assert_array_equal(path, expected)
+        assert log_probability == expected_log_probability
+
+
+def test_viterbi_gives_madmoms_path_in_a_space_with_log_spaced_tempi():
+    processor = DBNDownBeatTrackingProcessor([4], fps=100, num_tempi=20, transition_lambda=50)
+    (hmm,) = processor.hmms
+    assert type(hmm) is HiddenMarkovModel
+    activations = _activations("random", 300)
+    path, _ = BarHMM(hmm.transition_model, hmm.observation_model).viterbi(activations)
+    np.testing.assert_array_equal(path, hmm.viterbi(activations)[0])
+
+
+def test_viterbi_refuses_what_is_no_probability(madmom: DBNDownBeatTrackingProcessor):
+    hmm = BarHMM(madmom.hmms[0].transition_model, madmom.hmms[0].observation_model)
+    with pytest.raises(ValueError, match="no number"):
+        hmm.viterbi(np.full((3, 2), np.nan))
+
+
+def test_dbn_gives_madmoms_beats(head: Beat, madmom: DBNDownBeatTrackingProcessor):
+    ours = DownbeatDBN((2, 3, 4), 55, 215, 100, 50)
+    for beats_per_bar, bpm in ((3, 140), (4, 88)):
+        beats = _beats(12.0, bpm, beats_per_bar, jitter=0.015)
+        logits = _noisy_logits(head, beats, 12.0, 0.8)
+        frames, positions = ours(logits)
+        expected = madmom(dbn_probabilities(logits))
+        np.testing.assert_allclose(frames / 50, expected[:, 0])
+        np.testing.assert_array_equal(positions, expected[:, 1])
+
+
+@given(st.lists(st.tuples(st.floats(-500, 500), st.floats(-500, 500)), min_size=1, max_size=20))
+def test_dbn_probabilities_leave_room_for_no_beat(logits: list[tuple[float, float]]):
+    probabilities = dbn_probabilities(np.array(logits))
+    assert (probabilities >= 0.9e-5).all()
+    assert (probabilities.sum(axis=1) <= 1 - 0.9e-5).all()
+
+
+def test_dbn_names_logits_that_are_no_numbers(head: Beat):
+    with pytest.raises(ValueError, match="diverged"):
+        head.decode(np.full((100, 2), np.nan, dtype=np.float32), 2.0)
+
+
+@pytest.mark.parametrize("decoder", ["dbn", "minimal"])
+def test_silence_has_no_beats(decoder: str):
+    estimate = Beat(4, decoder=decoder).decode(np.full((500, 2), -9.0, dtype=np.float32), 10.0)
+    assert len(estimate.spans) == 0
+
+
+def test_minimal_decoder():
+    logits = np.full((60, 2), -5.0)
+    # A beat, a plateau of two frames, a weaker beat too near the first, one below one half, a beat.
+    logits[[5, 20, 21, 7, 40, 50], 0] = [3, 2, 2, 1, -0.1, 4]
+    # A downbeat 2 frames from its beat.
+    logits[22, 1] = 1
+    frames, positions = strongest_frames(logits, reach=3)
+    assert frames.tolist() == [5, 20, 50]
+    assert positions.tolist() == [0, 1, 2]
+    head = Beat(4, decoder="minimal")
+    assert head.decode(logits.astype(np.float32), 1.2).spans == Spans.events([0.1, 0.4, 1.0], ["?", "1", "2"])
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    bpm=st.floats(60, 200),
+    beats_per_bar=st.sampled_from([3, 4]),
+    first_s=st.floats(0, 1),
+    jitter=st.floats(0, 0.01),
+    num_s=st.floats(15, 40),
+    decoder=st.sampled_from(["dbn", "minimal"]),
+)
+def test_round_trip(
+    bpm: float, beats_per_bar: int, first_s: float, jitter: float, num_s: float, decoder: str
+):
+    beats = _beats(num_s, bpm, beats_per_bar, first_s, jitter)
+    # Trimmed, a beat at 5 s may be counted on one side only.
+    summary = Beat(4, decoder=decoder, trim_s=0.0).ceiling([beats], [num_s]).summary
+    assert summary["beat_f"] >= 0.99
+    assert summary["downbeat_f"] >= 0.99
+    assert summary["beat_amlt"] >= 0.97
+
+
+@pytest.mark.parametrize("beats_per_bar", [2, 6])
+def test_round_trip_of_other_bars(beats_per_bar: int):
+    beats = _beats(30.0, 150, beats_per_bar)
+    summary = Beat(4, beats_per_bar=(2, 3, 4, 6)).ceiling([beats], [30.0]).summary
+    assert all(value == 1 for value in summary.values())
+
+
+def test_scores_are_mir_evals(head: Beat):
+    reference = _beats(30.0, 100, 4, jitter=0.03)
+    estimate = head.decode(_noisy_logits(head, reference, 30.0, 3.0), 30.0)
+    scores = head.score([reference], [estimate], [30.0])
+    assert 0 < scores.summary["beat_f"] < 1
+    assert scores.summary == scores.tracks[0]
+    for what, labels in (("beat", None), ("downbeat", ("1",))):
+        true_s, found_s = (
+            np.array([start for start, _, label in spans if labels is None or label in labels])
+            for spans in (reference, estimate.spans)
+        )
+        expected = mir_eval.beat.evaluate(true_s, found_s)
+        for ours, theirs in (
+            ("f", "F-measure"),
+            ("cmlt", "Correct Metric Level Total"),
+            ("amlt", "Any Metric Level Total"),
+        ):
+            assert scores.summary[f"{what}_{ours}"] == pytest.approx(expected[theirs])
+
+
+def test_trim_is_a_setting():
+    reference = Spans.events([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], ["1", "2", "3", "4", "1", "2", "3"])
+    late = Estimate(Spans.events([5.0, 6.0, 7.0], ["1", "2", "3"]))
+    assert Beat(4).score([reference], [late], [8.0]).summary["beat_f"] == 1
+    assert Beat(4, trim_s=0.0).score([reference], [late], [8.0]).summary["beat_f"] == pytest.approx(0.6)
+
+
+def test_positions_that_are_not_known(head: Beat):
+    known = _beats(20.0, 120, 4)
+    unknown = Spans.events(known.starts_s, ["?"] * len(known))
+    target_N2 = head.targets(unknown, 20.0)
+    assert target_N2[:, 1].isnan().all()
+    assert torch.equal(target_N2[:, 0], head.targets(known, 20.0)[:, 0])
+    perfect = head.decode(head.perfect_logits(head.targets(known, 20.0)).numpy(), 20.0)
+    scores = head.score([unknown, known], [perfect, perfect], [20.0] * 2)
+    assert scores.tracks[0]["beat_f"] == 1
+    assert scores.tracks[0]["downbeat_f"] is None
+    assert scores.summary["downbeat_f"] == 1
+    assert any("downbeat figures leave out 1 of 2" in note for note in scores.notes)
+
+
+@pytest.mark.parametrize("num_true", [0, 1, 2])
+@pytest.mark.parametrize("num_found", [0, 1, 2])
+def test_few_beats(head: Beat, num_true: int, num_found: int):
+    reference = Spans.events(np.arange(num_true) + 6.0, ["1"] * num_true)
+    estimate = Estimate(Spans.events(np.arange(num_found) + 6.0, ["1"] * num_found))
+    summary = head.score([reference], [estimate], [10.0]).summary
+    both = min(num_true, num_found)
+    expected_f = 2 * both / (num_true + num_found) if num_true else None
+    assert summary["beat_f"] == (pytest.approx(expected_f) if num_true else None)
+    assert (summary["beat_cmlt"] is None) == (num_true < 2)
+
+
+def test_targets_are_widened_and_stay_in_the_clip():
+    beats = Spans.events([0.0, 0.206, 0.999], ["1", "2", "3"])
+    target_N2 = Beat(4).targets(beats, 1.0)
+    assert target_N2[:3, 0].tolist() == [1, 0.5, 0]
+    assert target_N2[8:13, 0].tolist() == [0, 0.5, 1, 0.5, 0]
+    assert target_N2[48:, 0].tolist() == [0.5, 1]
+    assert target_N2[:, 1].nonzero().flatten().tolist() == [0, 1]
+    assert Beat(4, widen_frames=0).targets(beats, 1.0)[:, 0].sum() == 3
+    assert Beat(4, widen_frames=2).targets(beats, 1.0)[8:13, 0].tolist() == [0.25, 0.5, 1, 0.5, 0.25]
+
+
+def test_weights_raise_the_loss_of_missed_beats():
+    beats = _beats(6.0, 120, 4)
+    targets = Beat(4).targets(beats, 6.0)[None]
+    missed = torch.full_like(targets, -3.0)
+    assert Beat(4, beat_weight=5.0).loss(missed, targets) > 1.5 * Beat(4).loss(missed, targets)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"decoder": "hmm"},
+        {"beats_per_bar": ()},
+        {"beats_per_bar": (0,)},
+        {"min_bpm": 100.0, "max_bpm": 90.0},
+        {"widen_frames": -1},
+    ],
+)
+def test_settings_that_make_no_sense_are_named(settings: dict):
+    with pytest.raises(ValueError, match=f"head.{next(iter(settings))}"):
+        Beat(4, **settings)

@@ -98,21 +98,28 @@ class LogMel(nn.Module):
             )
         # Powers and decibels do not survive half precision, least of all as targets of the tokenizer.
         with torch.autocast(waveform_BN.device.type, enabled=False):
-            spectrum_BCF = torch.stft(
-                waveform_BN.float(),
-                self.n_fft,
-                self.hop_length,
-                window=self.window.float(),
-                center=True,
-                pad_mode="reflect",
-                return_complex=True,
-            )
-            real_BCF, imag_BCF = torch.view_as_real(spectrum_BCF[..., :-1]).unbind(dim=-1)
-            # Not abs().square(): the root and its square take seven times as long as this on CPU.
-            power_BCF = torch.addcmul(real_BCF.square(), imag_BCF, imag_BCF)
-            mel_BMF = (power_BCF.transpose(1, 2) @ self.filters.float()).transpose(1, 2)
-            decibels_BMF = 10.0 * mel_BMF.clamp(min=_POWER_FLOOR).log10()
+            waveform_BN = waveform_BN.float()
+            if waveform_BN.device.type == "cpu":
+                # A clip's spectrum fits the cache, a batch's does not: clip by clip is twice as fast.
+                mel_BFM = torch.cat([self._power(clip_BN) for clip_BN in waveform_BN.split(1)])
+            else:
+                mel_BFM = self._power(waveform_BN)
+            decibels_BMF = 10.0 * mel_BFM.transpose(1, 2).clamp(min=_POWER_FLOOR).log10()
             return ((decibels_BMF - self.mean) / self.std).contiguous()
+
+    def _power(self, waveform_BN: Tensor) -> Tensor:
+        """Power by mel band, (B, F, M)."""
+        spectrum_BCF = torch.stft(
+            waveform_BN,
+            self.n_fft,
+            self.hop_length,
+            window=self.window.float(),
+            center=True,
+            pad_mode="reflect",
+            return_complex=True,
+        )
+        spectrum_BFC = spectrum_BCF[..., : self.frames(waveform_BN.shape[1])].transpose(1, 2)
+        return (spectrum_BFC.real.square() + spectrum_BFC.imag.square()) @ self.filters.float()
 
 
 @final

@@ -133,15 +133,16 @@ def _layers(
         prefix, number, rest = (*key.split(".", 2), "", "")[:3]
         module, _, weight = rest.rpartition(".")
         layer = f"layers.{number}"
-        if prefix == "layers" and module == query_key[0]:
-            partner = f"{layer}.{query_key[1]}.{weight}"
-            if partner not in state:
-                raise ValueError(f"the state dict has {key!r} but not {partner!r}")
-            ours[f"{layer}.attention.query_key.{weight}"] = torch.cat([value, state[partner]])
+        if prefix == "layers" and module in query_key:
+            both = [f"{layer}.{name}.{weight}" for name in query_key]
+            for name in both:
+                if name not in state:
+                    raise ValueError(f"the state dict has {key!r} but not {name!r}")
+            ours[f"{layer}.attention.query_key.{weight}"] = torch.cat([state[name] for name in both])
         elif prefix == "layers" and module in names:
             # A pointwise convolution is a linear layer.
             linear = module.endswith(("pointwise_conv1", "pointwise_conv2"))
             ours[f"{layer}.{names[module]}.{weight}"] = value.squeeze(2) if linear else value
-        elif prefix != "layers" or module != query_key[1]:
+        else:
             raise ValueError(f"the state dict has {key!r}, which is no weight of this kind of encoder")
     return ours

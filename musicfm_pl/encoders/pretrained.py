@@ -99,7 +99,7 @@ def _build(config: dict[str, Any]) -> Encoder:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Encoder, "encoder")
     parsed = parser.parse_object({"encoder": config["model"]["init_args"]["encoder"]})
-    return parser.instantiate_classes(parsed).encoder
+    return parser.instantiate(parsed).encoder
 
 
 def _take_shape(outer: Encoder, inner: Encoder) -> None:

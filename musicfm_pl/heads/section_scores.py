@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import mir_eval
 import numpy as np
@@ -22,6 +22,19 @@ _LABEL_FIGURES = {
 }
 
 
+def has_functions(references: Iterable[Spans]) -> bool:
+    """Whether functions, and not letters, hold most of the annotated time.
+
+    Corpora of letters may call the first and last section intro and outro; that alone teaches no functions.
+    """
+    function_s = total_s = 0.0
+    for reference in references:
+        for start_s, end_s, label in reference:
+            total_s += end_s - start_s
+            function_s += (end_s - start_s) * (label in FUNCTIONS)
+    return function_s > total_s / 2
+
+
 def section_figures(reference: Spans, estimate: Spans, trim: bool) -> Mapping[str, float | None]:
     """Figures of a track by name; None where one is not defined.
 
@@ -29,7 +42,7 @@ def section_figures(reference: Spans, estimate: Spans, trim: bool) -> Mapping[st
     filled.
 
     Args:
-        reference: Sections, of functions or letters.
+        reference: Sections, of functions or letters; frame accuracy is defined where it `has_functions`.
         estimate: Sections; figures about labels are defined where these are functions.
         trim: Whether the first and last boundary are left out of hit rates.
     """
@@ -57,7 +70,8 @@ def section_figures(reference: Spans, estimate: Spans, trim: bool) -> Mapping[st
         figures |= {f"{name}_{part}": value for part, value in zip("prf", values, strict=True)}
     if any(label in FUNCTIONS for label in estimate.labels):
         figures |= _label_figures(truth, found)
-        figures["frame_accuracy"] = _frame_accuracy(truth, found)
+        if has_functions([reference]):
+            figures["frame_accuracy"] = _frame_accuracy(truth, found)
     return figures
 
 
@@ -73,7 +87,7 @@ def _label_figures(truth: Spans, found: Spans) -> dict[str, float | None]:
     return figures
 
 
-def _frame_accuracy(truth: Spans, found: Spans) -> float | None:
+def _frame_accuracy(truth: Spans, found: Spans) -> float:
     """Share of the time with a function in the reference that has the same in the estimate."""
     intervals_s, true_labels, found_labels = mir_eval.util.merge_labeled_intervals(
         truth.intervals_s, list(truth.labels), found.intervals_s, list(found.labels)
@@ -81,5 +95,4 @@ def _frame_accuracy(truth: Spans, found: Spans) -> float | None:
     seconds = mir_eval.util.intervals_to_durations(intervals_s)
     known = np.array([label in FUNCTIONS for label in true_labels])
     right = np.array([label == guess for label, guess in zip(true_labels, found_labels, strict=True)])
-    total_s = seconds[known].sum()
-    return float(seconds[known & right].sum() / total_s) if total_s > 0 else None
+    return float(seconds[known & right].sum() / seconds[known].sum())

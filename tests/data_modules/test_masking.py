@@ -142,7 +142,11 @@ def test_blocks_that_cut_a_token_are_refused(hop: int, stride: int, block_s: flo
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"probability": 1.1}, "probability"), ({"block_s": 0.0}, "block_s"), ({"noise_std": -1.0}, "noise_std")],
+    [
+        ({"probability": 1.1}, "probability"),
+        ({"block_s": 0.0}, "block_s"),
+        ({"noise_std": -1.0}, "noise_std"),
+    ],
 )
 def test_bad_settings_are_refused(arguments: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -33,7 +33,8 @@ class Plain(nn.Module):
     def __init__(self, dim: int, num_mels: int, channels: int, time_strides: tuple[int, int]) -> None:
         super().__init__()
         self.conv = nn.Sequential(
-            PlainBlock(1, channels, (2, time_strides[0])), PlainBlock(channels, channels, (2, time_strides[1]))
+            PlainBlock(1, channels, (2, time_strides[0])),
+            PlainBlock(channels, channels, (2, time_strides[1])),
         )
         self.linear = nn.Linear(channels * num_mels // 4, dim)
 

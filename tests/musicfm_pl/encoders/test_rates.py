@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from musicfm_pl.encoders.rates import check_rate, token_rate_hz
 
 
-@pytest.mark.parametrize(("rate_hz", "hop", "stride"), [(25, 240, 4), (50, 240, 2), (75, 320, 1), (37.5, 320, 2)])
+@pytest.mark.parametrize(
+    ("rate_hz", "hop", "stride"), [(25, 240, 4), (50, 240, 2), (75, 320, 1), (37.5, 320, 2)]
+)
 def test_the_study_s_rates_pass(rate_hz: float, hop: int, stride: int) -> None:
     check_rate(rate_hz, hop, stride)
     assert token_rate_hz(hop, stride) == rate_hz
@@ -15,7 +17,7 @@ def test_the_study_s_rates_pass(rate_hz: float, hop: int, stride: int) -> None:
 
 @pytest.mark.parametrize("stride", [1, 2, 4])
 def test_75_hz_of_hop_240_is_refused_with_a_way(stride: int) -> None:
-    message = "75 Hz asked for, but hop_length 240.*No stride reaches 75 Hz from hop 240: set hop_length 320 with stride 1"
+    message = "75 Hz asked for, but hop_length 240.*No stride reaches 75 Hz.*set hop_length 320 with stride 1"
     with pytest.raises(ValueError, match=message):
         check_rate(75, 240, stride)
 

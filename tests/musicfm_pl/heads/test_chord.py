@@ -106,8 +106,10 @@ def test_scores_of_a_track_are_mir_evals(reference: Spans, estimate: Spans):
     if not scored or all(label == "B:dim" for label in scored):
         assert summary["chord_majmin"] is None
         return
+    # Cut beforehand: of a span that starts at the end mir_eval makes one of no length, and refuses it.
+    cut = estimate.slice(0.0, float(reference.ends_s[-1]))
     expected = mir_eval.chord.evaluate(
-        reference.intervals_s, list(reference.labels), estimate.intervals_s, list(estimate.labels)
+        reference.intervals_s, list(reference.labels), cut.intervals_s, list(cut.labels)
     )
     for name in (*COMPARISONS, "seg"):
         assert summary[f"chord_{name}"] == pytest.approx(expected[name], abs=1e-6), name

@@ -63,8 +63,10 @@ def test_scores_are_mir_evals(reference: Spans, estimate: Spans, trim: bool):
     true_s, true_labels = mir_eval.util.adjust_intervals(
         reference.intervals_s, list(reference.labels), t_min=0
     )
+    # Cut beforehand: of a span that starts at t_max mir_eval makes one of no length, and refuses it.
+    cut = estimate.slice(0.0, float(true_s.max()))
     found_s, found_labels = mir_eval.util.adjust_intervals(
-        estimate.intervals_s, list(estimate.labels), t_min=0, t_max=true_s.max()
+        cut.intervals_s, list(cut.labels), t_min=0, t_max=true_s.max()
     )
     for name, window_s in (("hr05", 0.5), ("hr3", 3.0)):
         if trim and len(reference) == 1:

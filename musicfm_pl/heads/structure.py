@@ -17,7 +17,7 @@ from data_modules.spans import Spans
 from musicfm_pl.heads.base import Estimate, Head, Metrics, Scores
 from musicfm_pl.heads.losses import binary_cross_entropy_of_known, cross_entropy_of_known
 from musicfm_pl.heads.peaks import prominent_peaks, smeared_events
-from musicfm_pl.heads.section_scores import section_figures
+from musicfm_pl.heads.section_scores import has_functions, section_figures
 from musicfm_pl.heads.timeline import classes_by_frame, mean_of_defined, perfect_class_logits
 
 _RATE_HZ = 8.0
@@ -27,8 +27,8 @@ _RATE_HZ = 8.0
 class Structure(Head):
     """Where sections begin, and which of the seven functions each has: 1 + 7 logits a frame.
 
-    Where the training split has no functions but letters of similarity (A, B, A), only boundaries are learnt:
-    each estimated section then has a letter of its own, and figures about labels are not defined.
+    Where letters of similarity (A, B, A) hold most of the training split, it finds no more than boundaries:
+    each estimated section has a letter of its own, and figures about labels are not defined.
 
     Args:
         dim: Width of the encoder's hidden state; the system passes it.
@@ -78,15 +78,14 @@ class Structure(Head):
         self.register_buffer("knows_functions", torch.tensor(True))
 
     def learn_labels(self, references: Iterable[Spans]) -> None:
-        """Sees whether any section has a function; until it is called, they are taken to have."""
-        known = any(label in FUNCTIONS for spans in references for label in spans.labels)
-        self.knows_functions.fill_(known)
+        """Sees whether functions hold most of the time; until it is called, they are taken to."""
+        self.knows_functions.fill_(has_functions(references))
 
     def targets(self, reference: Spans, duration_s: float) -> Tensor:
         """Boundary activation and the class of the function by frame, (N, 2).
 
-        The function is NaN where a section has a letter. What touches an end of the clip is no boundary:
-        sections are cut there. Without any section neither is known.
+        The function is NaN where a section has a letter. What touches an end of the clip is no boundary, for
+        sections are cut there; nor is the end of the last section. Without any section neither is known.
         """
         num_frames = self.num_frames(duration_s)
         functions_N = classes_by_frame(
@@ -94,7 +93,9 @@ class Structure(Head):
         )
         if len(reference) == 0:
             return torch.full((num_frames, 2), torch.nan)
-        frames = np.rint(np.concatenate([reference.starts_s, reference.ends_s]) * _RATE_HZ).astype(np.intp)
+        frames = np.rint(np.concatenate([reference.starts_s, reference.ends_s[:-1]]) * _RATE_HZ).astype(
+            np.intp
+        )
         inner = np.unique(frames[(frames > 0) & (frames < num_frames)])
         boundary_N = torch.from_numpy(smeared_events(inner, num_frames, self.smear_frames))
         return torch.stack([boundary_N, functions_N], dim=1)
@@ -146,15 +147,15 @@ class Structure(Head):
     def _notes(self, references: Sequence[Spans]) -> list[str]:
         trimmed = "are left out of" if self.trim else "count in"
         notes = [f"The first and last boundary of a track {trimmed} the hit rates (trim: {self.trim})."]
-        letters = sum(not any(label in FUNCTIONS for label in spans.labels) for spans in references)
+        letters = sum(not has_functions([spans]) for spans in references)
         if letters:
             notes.append(
-                f"{letters} of {len(references)} tracks have letters and no functions: frame accuracy is not "
+                f"{letters} of {len(references)} tracks have letters, not functions: frame accuracy is not "
                 f"defined for them."
             )
         if not self.knows_functions.item():
             notes.append(
-                "The training split has no functions, so the head finds boundaries only: figures about "
+                "The training split has letters, so the head finds boundaries only: figures about "
                 "labels are not defined."
             )
         return notes

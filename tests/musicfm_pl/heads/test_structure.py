@@ -93,9 +93,11 @@ def test_letters_in_the_reference_leave_agreement_and_no_accuracy():
 
 def test_frame_accuracy_is_by_time_where_a_function_is_annotated():
     reference = Spans.of([(0, 10, "verse"), (12, 20, "chorus"), (20, 30, "A")])
+    letters = Spans.of([(0, 4, "intro"), (4, 10, "A"), (10, 20, "B")])
     estimate = Spans.of([(0, 14, "verse"), (14, 30, "chorus")])
     figures = Structure(4).score([reference], [Estimate(estimate)], [30.0]).tracks[0]
     assert figures["frame_accuracy"] == pytest.approx(16 / 18)
+    assert Structure(4).score([letters], [Estimate(estimate)], [20.0]).summary["frame_accuracy"] is None
 
 
 def test_what_touches_an_end_of_the_clip_is_no_boundary():
@@ -105,6 +107,13 @@ def test_what_touches_an_end_of_the_clip_is_no_boundary():
     assert boundary_N[62:67].tolist() == [0.25, 0.5, 1, 0.5, 0.25]
     assert Structure(4, smear_frames=0).targets(sections, 20.0)[:, 0].sum() == 1
     assert not Structure(4).targets(sections.slice(2.0, 8.0), 6.0)[:, 0].any()
+
+
+def test_the_end_of_the_annotation_is_no_boundary():
+    sections = Spans.of([(1, 5, "verse"), (7, 9.3, "chorus")])
+    boundary_N = Structure(4, smear_frames=0).targets(sections, 12.0)[:, 0]
+    assert boundary_N.nonzero().flatten().tolist() == [8, 40, 56]
+    assert Structure(4).ceiling([sections], [12.0]).summary["hr05_f"] == 1
 
 
 def test_a_clip_without_a_section_is_not_known():
@@ -117,9 +126,9 @@ def test_functions_and_letters_in_one_corpus():
     assert functions_N[:16].isnan().all()
     assert (functions_N[16:] == FUNCTIONS.index("chorus")).all()
     head = Structure(4)
-    head.learn_labels([Spans.of([(0, 2, "A")])])
-    assert not head.knows_functions
     head.learn_labels([Spans.of([(0, 2, "A")]), mixed])
+    assert not head.knows_functions
+    head.learn_labels([Spans.of([(0, 2, "verse")]), mixed])
     assert head.knows_functions
 
 

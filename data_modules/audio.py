@@ -79,8 +79,6 @@ def _check_whole(path: Path, num_read: int, num_frames: int, rate: int, log: str
         )
     for announced, actual in ((int(a), int(b)) for a, b in _CHUNK.findall(log)):
         if actual < announced < _STREAMED_BYTES:
-            raise BadTrack(
-                f"{path}: cut short: {actual} bytes of audio where the header announces {announced}"
-            )
+            raise BadTrack(f"{path}: cut short: {actual} bytes of audio where the header announces {announced}")
     if any(sign in log for sign in _OGG_CUT):
         raise BadTrack(f"{path}: cut short: the last page of the stream is missing")

@@ -147,9 +147,7 @@ class WholeTracks(Dataset[Clip]):
         return cut(entry, self.source, 0.0, entry.duration_s, item, True)
 
 
-def cut(
-    entry: Entry, source: Source, start_s: float, duration_s: float, seed: int, with_labels: bool
-) -> Clip:
+def cut(entry: Entry, source: Source, start_s: float, duration_s: float, seed: int, with_labels: bool) -> Clip:
     """One clip; its start is moved to the source's time grid, so that labels and values stay together."""
     start_s = int(start_s * source.rate_hz + 1e-6) / source.rate_hz
     labels = (

@@ -33,9 +33,7 @@ class ResumableSampler(Sampler[int]):
         first_step: Steps (batches) that were taken already, over all epochs.
     """
 
-    def __init__(
-        self, length: int, global_batch: int, rank: int = 0, world_size: int = 1, first_step: int = 0
-    ) -> None:
+    def __init__(self, length: int, global_batch: int, rank: int = 0, world_size: int = 1, first_step: int = 0) -> None:
         if global_batch % world_size:
             raise ValueError(f"a global batch of {global_batch} clips cannot be divided by {world_size} ranks")
         if length < global_batch:

@@ -7,7 +7,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -125,13 +124,9 @@ def _write_shards(corpus: Corpus, groups: Sequence[Sequence[Item]], out: Path, j
 
 def _report(corpus: Corpus, out: Path, console: Console) -> None:
     prepared = Prepared(out)
-    hours: Counter[str] = Counter()
-    tracks: Counter[str] = Counter()
-    for entry in prepared.entries:
-        hours[entry.split] += entry.duration_s / 3600
-        tracks[entry.split] += 1
     for split in SPLITS:
-        console.print(f"{split:>5}: {tracks[split]:4d} tracks, {hours[split]:.2f} h")
+        seconds = [entry.duration_s for entry in prepared.entries if entry.split == split]
+        console.print(f"{split:>5}: {len(seconds):4d} tracks, {sum(seconds) / 3600:.2f} h")
     aside = sum(1 for _ in (out / "set_aside.tsv").open()) if (out / "set_aside.tsv").exists() else 0
     console.print(f"set aside: {aside} of {prepared.card['num_items']} tracks (see {out / 'set_aside.tsv'})")
     # Torch takes seconds to import, which neither `--help` nor the processes that render should wait for.

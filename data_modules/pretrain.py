@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-import lightning as L  # noqa: N812 - Lightning's own convention
+import lightning as L
 import torch
 from torch.utils.data import DataLoader
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -106,7 +106,7 @@ def write_shard(corpus: Corpus, items: Sequence[Item], folder: Path, number: int
 
 def _to_int16(track: Track) -> bytes:
     scaled = np.round(np.clip(track.waveform_N, -1.0, 1.0) * 32767.0)
-    return cast(bytes, scaled.astype("<i2").tobytes())
+    return scaled.astype("<i2").tobytes()
 
 
 def _row(

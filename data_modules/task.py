@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import lightning as L  # noqa: N812
+import lightning as L
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -175,9 +175,7 @@ class TaskData(L.LightningDataModule):
     def _loader(
         self, clips: Dataset[Clip], batch_size: int, sampler: ResumableSampler | None = None
     ) -> DataLoader[Clip]:
-        return DataLoader(
-            clips, batch_size=batch_size, sampler=sampler, num_workers=self.num_workers, collate_fn=_Raw
-        )
+        return DataLoader(clips, batch_size=batch_size, sampler=sampler, num_workers=self.num_workers, collate_fn=_Raw)
 
     def on_after_batch_transfer(self, batch: _Raw, dataloader_idx: int) -> TaskBatch:
         """Mel on the device; hidden states pass as they are."""

@@ -8,16 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import lightning as L  # noqa: N812
+import lightning as L
 import torch
 import yaml
 
-from data_modules import SAMPLE_RATE
 from data_modules.pretrain import PretrainData
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.heads.base import Estimate
 from musicfm_pl.provenance import config_digest, machine, versions
-from musicfm_pl.results import RunResult, TrackResult, write_result
+from musicfm_pl.results import Role, RunResult, TrackResult, write_result
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 from musicfm_pl.systems.task import TaskModel
 
@@ -31,7 +30,7 @@ class ResultsWriter(L.Callback):
         role: `encoder`, or `baseline`.
     """
 
-    def __init__(self, run_dir: Path, name: str | None, role: str) -> None:
+    def __init__(self, run_dir: Path, name: str | None, role: Role) -> None:
         self.run_dir = run_dir
         self.name = name
         self.role = role
@@ -98,7 +97,7 @@ class ResultsWriter(L.Callback):
             self.run_dir,
             RunResult(
                 run=run_name(self.run_dir),
-                name=self.name or getattr(encoder, "name", type(encoder).__name__),
+                name=self.name or str(getattr(encoder, "name", type(encoder).__name__)),
                 role=self.role,
                 protocol="musicfm",
                 corpus=card["corpus"],
@@ -119,11 +118,38 @@ class ResultsWriter(L.Callback):
 def run_name(run_dir: Path) -> str:
     """The run directory below the last folder named `runs`, or its own name."""
     parts = run_dir.parts
-    if "runs" in parts[:-1]:
-        parts = parts[len(parts) - parts[::-1].index("runs") :]
-    else:
-        parts = parts[-1:]
-    return "/".join(parts)
+    below = parts[::-1].index("runs") if "runs" in parts[:-1] else 1
+    return "/".join(parts[-below:])
+
+
+class ProgressLines(L.Callback):
+    """Progress as plain lines, a few a minute: what a log file bears when the progress bar is off.
+
+    Args:
+        every_s: Seconds between lines.
+    """
+
+    def __init__(self, every_s: float = 10.0) -> None:
+        self.every_s = every_s
+        self._said = self._began = time.monotonic()
+        self._first_step = 0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Speed is counted from here."""
+        self._began, self._first_step = time.monotonic(), trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """A line, if the last is old enough."""
+        now = time.monotonic()
+        if now - self._said < self.every_s:
+            return
+        self._said = now
+        speed = (trainer.global_step - self._first_step) / (now - self._began)
+        loss = trainer.callback_metrics.get("train/loss")
+        figure = "" if loss is None else f", loss {loss.item():.3f}"
+        trainer.print(f"step {trainer.global_step} of {trainer.max_steps}{figure}, {speed:.2g} steps a second")
 
 
 class PredictionWriter(L.Callback):

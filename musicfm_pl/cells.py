@@ -59,9 +59,7 @@ def read_grid(file: Path) -> list[Cell]:
         at = f"{file}: stages[{index}]"
         for cell in _expand(stage, root, at):
             if cell.run in cells:
-                raise GridError(
-                    f"{at}.run: {cell.run} is there twice; every axis must stand in the name of the run"
-                )
+                raise GridError(f"{at}.run: {cell.run} is there twice; every axis must stand in the name of the run")
             cells[cell.run] = cell
             needs_at[cell.run] = f"{at}.needs"
     for cell in cells.values():
@@ -88,21 +86,13 @@ def _expand(stage: object, root: Path, at: str) -> list[Cell]:
             if not isinstance(value, str | int | float):
                 raise GridError(f"{at}.axes.{name}: {value!r} is neither text nor a number")
     run = _text(stage["run"], f"{at}.run")
-    needs = [
-        _text(t, f"{at}.needs[{i}]") for i, t in enumerate(_list(stage.get("needs", []), f"{at}.needs", True))
-    ]
-    commands = [
-        _text(t, f"{at}.commands[{i}]") for i, t in enumerate(_list(stage["commands"], f"{at}.commands"))
-    ]
+    needs = [_text(t, f"{at}.needs[{i}]") for i, t in enumerate(_list(stage.get("needs", []), f"{at}.needs", True))]
+    commands = [_text(t, f"{at}.commands[{i}]") for i, t in enumerate(_list(stage["commands"], f"{at}.commands"))]
     cells = []
     for values in itertools.product(*axes.values()):
         point = dict(zip(axes, values, strict=True))
         name = _fill(run, point, f"{at}.run")
-        if (
-            PurePosixPath(name).is_absolute()
-            or ".." in PurePosixPath(name).parts
-            or name != str(PurePosixPath(name))
-        ):
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or name != str(PurePosixPath(name)):
             raise GridError(f"{at}.run: {name!r} is no plain path below the root")
         run_dir = root / name
         everything = point | {"run_dir": run_dir}
@@ -139,9 +129,7 @@ def _keys(data: object, at: str, required: Sequence[str], optional: Sequence[str
     if not isinstance(data, dict):
         raise GridError(f"{at}: needs the keys {', '.join(required)}, but has {data!r}")
     if unknown := [str(key) for key in data if key not in (*required, *optional)]:
-        raise GridError(
-            f"{at}: unknown key {', '.join(unknown)}; known are {', '.join((*required, *optional))}"
-        )
+        raise GridError(f"{at}: unknown key {', '.join(unknown)}; known are {', '.join((*required, *optional))}")
     if missing := [key for key in required if key not in data]:
         raise GridError(f"{at}: missing {', '.join(missing)}")
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import jsonargparse
-import lightning as L  # noqa: N812
+import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from musicfm_pl.callbacks import PredictionWriter, ResultsWriter
+from musicfm_pl.callbacks import PredictionWriter, ProgressLines, ResultsWriter
 from musicfm_pl.config import expand_extends, last_config, run_directory
+from musicfm_pl.results import Role
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 
 jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
@@ -42,7 +43,7 @@ class ExperimentCLI(LightningCLI):
         )
         parser.add_argument(
             "--role",
-            type=str,
+            type=Role,
             default="encoder",
             help="`baseline` for what pretraining is compared with, else `encoder`.",
         )
@@ -69,7 +70,7 @@ class ExperimentCLI(LightningCLI):
         config.trainer.default_root_dir = str(run_dir)
         config.checkpoint.dirpath = str(run_dir / "checkpoints")
         if config.ckpt_path is None:
-            config.ckpt_path = _checkpoint(run_dir, self.subcommand)
+            config.ckpt_path = _checkpoint(run_dir, str(self.subcommand))
         config.weights_only = True
         config.extends = []  # merged by now: the record in the run directory stands alone
         self.run_dir = run_dir
@@ -79,10 +80,11 @@ class ExperimentCLI(LightningCLI):
         config = self.config[self.subcommand]
         if config.trainer.logger in (None, True):
             kwargs["logger"] = TensorBoardLogger(self.run_dir, name="", version="")
-        trainer = super().instantiate_trainer(**kwargs)
-        trainer.callbacks.append(ResultsWriter(self.run_dir, config.name, config.role))
-        trainer.callbacks.append(PredictionWriter(self.run_dir))
-        return trainer
+        writers = [ResultsWriter(self.run_dir, config.name, config.role), PredictionWriter(self.run_dir)]
+        named = self.config_init[self.subcommand].trainer.callbacks or []
+        lines = [] if config.trainer.enable_progress_bar is not False else [ProgressLines()]
+        kwargs["callbacks"] = [*(named if isinstance(named, list) else [named]), *writers, *lines]
+        return super().instantiate_trainer(**kwargs)
 
     def after_fit(self) -> None:
         """A pretraining run ends with a validation, whose figures are its results."""

@@ -126,10 +126,7 @@ def last_lines(log: Path, number: int) -> str:
         file.seek(max(0, file.seek(0, 2) - 100_000))
         text = file.read().decode("utf-8", errors="replace")
     # A progress bar rewrites its line after a carriage return, or moves up to it.
-    lines = [
-        re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line.rstrip("\r").rpartition("\r")[2])
-        for line in text.split("\n")
-    ]
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line.rstrip("\r").rpartition("\r")[2]) for line in text.split("\n")]
     return "\n".join([line for line in lines if line.strip()][-number:])
 
 

@@ -189,11 +189,7 @@ class _Launcher:
             self.done.add(cell.run)
             self._say(f"done    {cell.run}  {ended.elapsed}  ({len(self.done)} of {len(self.cells)})")
         elif code != ELSEWHERE:
-            reason = (
-                f"killed by {signal.Signals(-code).name}"
-                if code is not None and code < 0
-                else f"exit code {code}"
-            )
+            reason = f"killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
             if code == -signal.SIGKILL:
                 reason += ", perhaps for want of memory"
             self.failed.add(cell.run)
@@ -211,9 +207,7 @@ class _Launcher:
     def _stop(self) -> int:
         """Ends the cells: first by SIGTERM, then, at a second signal or when time is up, by SIGKILL."""
         number = self.received[0]
-        self._say(
-            f"{signal.Signals(number).name}: stopping {', '.join(self.running) or 'nothing'}; again to kill"
-        )
+        self._say(f"{signal.Signals(number).name}: stopping {', '.join(self.running) or 'nothing'}; again to kill")
         for running in self.running.values():
             _signal(running.process, signal.SIGTERM)
         until_s = time.monotonic() + GRACE_S

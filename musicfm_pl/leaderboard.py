@@ -47,8 +47,7 @@ def leaderboard(results: list[Path] | Path = Path("runs"), out: Path = Path()) -
         found += [result for result in read_results(root) if result not in found]
     if not found:
         raise FileNotFoundError(
-            f"no results.json under {', '.join(map(str, roots))}; "
-            "run a grid first: musicfm grid FILE --launch local"
+            f"no results.json under {', '.join(map(str, roots))}; run a grid first: musicfm grid FILE --launch local"
         )
     board = build(found)
     out.mkdir(parents=True, exist_ok=True)
@@ -71,10 +70,7 @@ def build(results: Iterable[RunResult]) -> Leaderboard:
     runs = sorted(results, key=lambda r: (r.run, r.task, r.name, r.seed, r.config_digest))
     by_table = _grouped(runs, lambda r: (r.stage, r.corpus, r.split, r.protocol, r.corpus_note, r.licence))
     # Probes before fine-tuning, as in the study.
-    tables = [
-        _table(group)
-        for _, group in sorted(by_table.items(), key=lambda item: (item[0][0] != "probe", item[0]))
-    ]
+    tables = [_table(group) for _, group in sorted(by_table.items(), key=lambda item: (item[0][0] != "probe", item[0]))]
     columns, rows = published()
     return Leaderboard(
         tables=tuple(table for table in tables if table.stage != "pretrain"),
@@ -97,11 +93,7 @@ def _table(runs: Sequence[RunResult]) -> Table:
     first = runs[0]
     columns = PRETRAIN_FIGURES if first.stage == "pretrain" else FIGURES
     rows = sorted(
-        (
-            row
-            for group in _grouped(runs, lambda r: (r.name, r.role)).values()
-            for row in _rows(group, columns)
-        ),
+        (row for group in _grouped(runs, lambda r: (r.name, r.role)).values() for row in _rows(group, columns)),
         key=lambda row: (row.role != "encoder", row.label),
     )
     tasks = tuple(dict.fromkeys(column.task for column in columns))
@@ -115,15 +107,11 @@ def _table(runs: Sequence[RunResult]) -> Table:
         protocol=first.protocol,
         columns=columns,
         rows=tuple(rows),
-        num_tracks={
-            task: tuple(sorted({r.num_tracks for r in by_task[task]})) for task in tasks if task in by_task
-        },
+        num_tracks={task: tuple(sorted({r.num_tracks for r in by_task[task]})) for task in tasks if task in by_task},
         seeds=tuple(sorted({r.seed for r in runs})),
         not_run=tuple(_not_run(rows, columns, tasks)),
         notes=tuple(
-            dict.fromkeys(
-                f"{task}: {note}" for task in tasks for r in by_task.get(task, ()) for note in r.notes
-            )
+            dict.fromkeys(f"{task}: {note}" for task in tasks for r in by_task.get(task, ()) for note in r.notes)
         ),
         comparisons=tuple(_comparisons(rows, columns)) if first.stage != "pretrain" else (),
     )
@@ -149,8 +137,7 @@ def _rows(runs: Sequence[RunResult], columns: Sequence[Figure]) -> Iterable[Row]
 
 def _row(runs: Sequence[RunResult], layer: str | None, columns: Sequence[Figure]) -> Row:
     cells = tuple(
-        Cell({r.seed: r.summary.get(column.metric) for r in runs if r.task == column.task})
-        for column in columns
+        Cell({r.seed: r.summary.get(column.metric) for r in runs if r.task == column.task}) for column in columns
     )
     metrics = dict.fromkeys((r.task, metric) for r in runs for metric in r.summary)
     figures = {

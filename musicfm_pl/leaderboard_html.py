@@ -66,9 +66,7 @@ def _section(table: Table) -> str:
         label = f"{escape(row.label)}<small>{parameters(row)} parameters</small>"
         rows.append([label, *_cells(table, row.cells)])
     titles = ["Encoder", *(figure.title for figure in table.columns)]
-    said = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in facts(table)
-    )
+    said = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in facts(table))
     parts = [
         f"<section>\n<h2>{escape(heading(table))}</h2>",
         f"<p>{escape(ABOUT[table.stage])}</p>",
@@ -98,8 +96,7 @@ def _cells(table: Table, cells: Sequence[Cell]) -> Iterable[str]:
 def _grid(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
     body = "\n".join(
-        f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{text}</td>" for text in row[1:]) + "</tr>"
-        for row in rows
+        f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{text}</td>" for text in row[1:]) + "</tr>" for row in rows
     )
     table = f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
     return f'<div class="wide" tabindex="0">{table}</div>'

@@ -31,9 +31,7 @@ CSV_COLUMNS = (
     *("mean", "std", "num_seeds", "seeds"),
 )
 QUESTION = "Does pretraining help?"
-QUESTION_NOTE = (
-    "Encoder − baseline, paired by seed: mean ± standard deviation, and on how many seeds it is ahead."
-)
+QUESTION_NOTE = "Encoder − baseline, paired by seed: mean ± standard deviation, and on how many seeds it is ahead."
 
 
 def number(value: float, figure: Figure) -> str:
@@ -163,9 +161,7 @@ def comma_separated(board: Leaderboard) -> str:
     for table in (*board.tables, *board.pretraining):
         for row in table.rows:
             for (task, metric), cell in row.figures.items():
-                seeds = " ".join(
-                    str(seed) for seed, value in sorted(cell.by_seed.items()) if value is not None
-                )
+                seeds = " ".join(str(seed) for seed, value in sorted(cell.by_seed.items()) if value is not None)
                 writer.writerow(
                     [table.stage, table.corpus, table.split, table.protocol]
                     + [row.name, row.layer or "", row.role, task, metric]
@@ -179,9 +175,7 @@ def show(board: Leaderboard, console: Console) -> None:
     """Prints our tables; the published one is left to the files."""
     for table in (*board.tables, *board.pretraining):
         console.print(f"\n[bold]{heading(table)}[/bold]", highlight=False)
-        console.print(
-            "; ".join(f"{name.lower()}: {text}" for name, text in facts(table)), style="dim", markup=False
-        )
+        console.print("; ".join(f"{name.lower()}: {text}" for name, text in facts(table)), style="dim", markup=False)
         # Rows are encoders where the console is wide enough, else figures: few encoders fit 80 columns.
         wide = _console_table(table, transposed=False)
         fits = console.measure(wide, options=console.options.update(width=10_000)).maximum <= console.width

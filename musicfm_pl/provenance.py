@@ -76,18 +76,12 @@ def _commit() -> str | None:
     here = Path(__file__)
     # An installed copy may lie in somebody else's repository: the commit counts only if git knows this file.
     ours = _git(here.parent, "ls-files", "--error-unmatch", here.name)
-    return (
-        None
-        if ours is None
-        else _git(here.parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    )
+    return None if ours is None else _git(here.parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
 
 
 def _git(directory: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(
-            ["git", "-C", str(directory), *arguments], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(["git", "-C", str(directory), *arguments], capture_output=True, text=True, check=False)
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None

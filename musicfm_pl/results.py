@@ -185,9 +185,7 @@ def _from_json(data: object, path: Path) -> RunResult:
         if data[key] not in choices:
             raise ResultError(f"{path}: {key}: {data[key]!r} is none of {', '.join(choices)}")
     if (data["stage"] == "pretrain") != (data["task"] == "pretrain"):
-        raise ResultError(
-            f"{path}: task: {data['task']!r} in stage {data['stage']!r}; pretrain belongs to pretrain"
-        )
+        raise ResultError(f"{path}: task: {data['task']!r} in stage {data['stage']!r}; pretrain belongs to pretrain")
     for index, note in enumerate(data["notes"]):
         _check(note, _STR, path, f"notes[{index}]")
     _check_values(data["versions"], (str, type(None)), path, "versions")
@@ -203,9 +201,7 @@ def _track(data: object, path: Path, key: str) -> TrackResult:
     _check(data, _DICT, path, key)
     assert isinstance(data, dict)
     if set(data) != {"track_id", "group", "metrics"}:
-        raise ResultError(
-            f"{path}: {key}: has {', '.join(data) or 'nothing'}, but needs track_id, group, metrics"
-        )
+        raise ResultError(f"{path}: {key}: has {', '.join(data) or 'nothing'}, but needs track_id, group, metrics")
     _check(data["track_id"], _STR, path, f"{key}.track_id")
     _check(data["group"], _STR, path, f"{key}.group")
     _check(data["metrics"], _DICT, path, f"{key}.metrics")

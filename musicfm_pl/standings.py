@@ -51,8 +51,7 @@ PRETRAIN_FIGURES = (
 )
 
 PUBLISHED_SOURCE = (
-    "Table 1 of M. Won, Y.-N. Hung and D. Le, A Foundation Model for Music Informatics, "
-    "ICASSP 2024 (arXiv 2311.03318)"
+    "Table 1 of M. Won, Y.-N. Hung and D. Le, A Foundation Model for Music Informatics, ICASSP 2024 (arXiv 2311.03318)"
 )
 
 

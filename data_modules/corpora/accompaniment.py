@@ -43,9 +43,7 @@ class Style:
 
 STYLES = {
     "pop": Style("4/4", "x-x-x-xx", "1--11-5-", {_KICK: "X..xx...", _SNARE: "..X...X.", _HAT: "xxxxxxxx"}),
-    "rock": Style(
-        "4/4", "xxxxxxxx", "11111115", {_KICK: "X.x.X.x.", _SNARE: "..X...X.", _OPEN_HAT: "x.x.x.x."}
-    ),
+    "rock": Style("4/4", "xxxxxxxx", "11111115", {_KICK: "X.x.X.x.", _SNARE: "..X...X.", _OPEN_HAT: "x.x.x.x."}),
     "ballad": Style("4/4", "12343432", "1-----5-", {_KICK: "X...x...", _STICK: "....X...", _HAT: "x.x.x.x."}),
     "march": Style("4/4", "..x...x.", "1-..5-..", {_KICK: "X...X...", _SNARE: "..x.xxx."}),
     "hymn": Style("4/4", "x---x---", "1---1---", {_TAMBOURINE: "....x...", _KICK: "X......."}),
@@ -162,9 +160,7 @@ def _strokes(pattern: str, harmony: Harmony) -> list[tuple[float, float, str]]:
         sign = pattern[place]
         enters = slot == first and place > 0 and sign == "-"
         if sign not in "-." or enters:
-            strokes.append(
-                (slot / 2, 0.5, pattern[0] if enters and pattern[0] != "." else "x" if enters else sign)
-            )
+            strokes.append((slot / 2, 0.5, pattern[0] if enters and pattern[0] != "." else "x" if enters else sign))
         elif sign == "-" and strokes:
             onset_q, length_q, before = strokes[-1]
             strokes[-1] = (onset_q, length_q + 0.5, before)

@@ -107,9 +107,7 @@ class Dcml(Corpus):
         """Reads, plays and renders a movement; see `Corpus.load`."""
         store = self.root / dcml_source.STORE
         if not store.is_dir():
-            raise FileNotFoundError(
-                f"dcml: no scores in {store}: `fetch` brings them, as `musicfm prepare` does"
-            )
+            raise FileNotFoundError(f"dcml: no scores in {store}: `fetch` brings them, as `musicfm prepare` does")
         movement_name = next(
             (row["movement"] for row in _movements() if track_id(row["movement"]) == item.track_id), ""
         )

@@ -108,9 +108,7 @@ def key(tonic_fifths: int, minor: bool) -> str:
     return f"{spelled} {'minor' if minor else 'major'}"
 
 
-def chord(
-    tonic_fifths: int, chord_type: str, root: int, bass: int, tones: Sequence[int], inverted: bool
-) -> str:
+def chord(tonic_fifths: int, chord_type: str, root: int, bass: int, tones: Sequence[int], inverted: bool) -> str:
     """A chord in Harte syntax.
 
     Args:
@@ -159,7 +157,5 @@ def in_force(played: Sequence[Played], labels: Sequence[Harmony]) -> list[tuple[
         jumps_back = before is not None and number <= before.bar.number
         if jumps_back and number in carried and not (here and here[0].onset_q == 0):
             found.append((place.start_q, carried[number]))
-        found += [
-            (place.start_q + label.onset_q, label) for label in here if label.onset_q < place.bar.length_q
-        ]
+        found += [(place.start_q + label.onset_q, label) for label in here if label.onset_q < place.bar.length_q]
     return found

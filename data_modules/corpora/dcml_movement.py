@@ -107,9 +107,7 @@ def _harmonies(table: pa.Table) -> list[Harmony]:
         elif row["chord_type"] is not None:
             tones = [int(tone) for tone in (row["chord_tones"] or "").split(",") if tone]
             inverted = row["figbass"] not in (MISSING, 7)
-            label = dcml_harmony.chord(
-                tonic, row["chord_type"], row["root"], row["bass_note"], tones, inverted
-            )
+            label = dcml_harmony.chord(tonic, row["chord_type"], row["root"], row["bass_note"], tones, inverted)
         harmonies.append(Harmony(row["mc"], row["mc_onset"], label, dcml_harmony.key(tonic, minor)))
     return harmonies
 

@@ -64,9 +64,7 @@ class Folder(Corpus):
     def _files(self) -> tuple[list[str], int]:
         """Paths of the audio from the root, sorted, and the number of other files."""
         if not self.root.is_dir():
-            raise FileNotFoundError(
-                f"folder: no folder {self.root}; expected the top of a tree of audio files"
-            )
+            raise FileNotFoundError(f"folder: no folder {self.root}; expected the top of a tree of audio files")
         audio: list[str] = []
         num_others = 0
         visited: set[Path] = set()

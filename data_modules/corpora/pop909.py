@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 import pretty_midi
-from mido import KeySignatureError  # type: ignore[import-untyped]
+from mido import KeySignatureError
 
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.pop909_form import Bars, bars_of, melody_of, sections_of
@@ -56,10 +56,7 @@ class Pop909(Corpus):
             FileNotFoundError: There is no such folder, or no song in it.
         """
         splits, twins = _splits()
-        return [
-            Item(one.name, twins.get(one.name, one.name), splits.get(one.name, "train"))
-            for one in self._songs()
-        ]
+        return [Item(one.name, twins.get(one.name, one.name), splits.get(one.name, "train")) for one in self._songs()]
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""
@@ -132,9 +129,7 @@ def _read_midi(path: Path) -> pretty_midi.PrettyMIDI:
     return midi
 
 
-def _labels(
-    folder: Path, midi: pretty_midi.PrettyMIDI, duration_s: float
-) -> tuple[dict[Kind, Spans], dict[Kind, str]]:
+def _labels(folder: Path, midi: pretty_midi.PrettyMIDI, duration_s: float) -> tuple[dict[Kind, Spans], dict[Kind, str]]:
     """The labels that the files of a song give, and for the other kinds the reason why not."""
     labels: dict[Kind, Spans] = {}
     gaps: dict[Kind, str] = {}
@@ -156,18 +151,14 @@ def _labels(
         path = folder / "chord_midi.txt"
         add(
             "chord",
-            _spans(
-                [(_number(a, path), _number(b, path), label) for a, b, label in _table(path, 3)], duration_s
-            ),
+            _spans([(_number(a, path), _number(b, path), label) for a, b, label in _table(path, 3)], duration_s),
         )
     except BadTrack as error:
         gaps["chord"] = str(error)
     try:
         path = folder / "key_audio.txt"
         if bars is None:
-            raise BadTrack(
-                f"{path}: is in the time of the recording, and no beats say how that relates to the MIDI"
-            )
+            raise BadTrack(f"{path}: is in the time of the recording, and no beats say how that relates to the MIDI")
         first = _number(_table(folder / "beat_audio.txt", 2)[0][0], folder / "beat_audio.txt")
         shift_s = float(bars.times_s[0]) - first
         rows = _table(path, 3)

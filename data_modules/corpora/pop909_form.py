@@ -68,9 +68,7 @@ def bars_of(times_s: NDArray[np.float64], is_downbeat: NDArray[np.bool_], source
     lengths = np.diff(downbeats)
     length = int(np.median(lengths))
     if length < 2 or np.mean(lengths == length) < 0.5:
-        raise BadTrack(
-            f"{source}: no regular bars: only {np.mean(lengths == length):.0%} have {length} beats"
-        )
+        raise BadTrack(f"{source}: no regular bars: only {np.mean(lengths == length):.0%} have {length} beats")
     if length == 6:
         halves = downbeats[:-1][lengths == 6] + 3
         last = downbeats[-1:] + 3
@@ -96,9 +94,7 @@ def melody_of(midi: pretty_midi.PrettyMIDI, bars: Bars) -> NDArray[np.int64]:
     return melody
 
 
-def sections_of(
-    text: str, bars: Bars, melody: NDArray[np.int64], source: str
-) -> Iterator[tuple[float, float, str]]:
+def sections_of(text: str, bars: Bars, melody: NDArray[np.int64], source: str) -> Iterator[tuple[float, float, str]]:
     """Sections in seconds from phrases such as `i4A4B8b4o3`.
 
     `i` is intro and `o` outro; a phrase with the vocal melody keeps its capital letter; a small letter, a
@@ -119,14 +115,10 @@ def sections_of(
     ways = [_borders(_even(bars), borders), _borders(_full(bars), borders)]
     fits = [(_likeness(letters, way, melody), way) for way in ways if way is not None]
     if not fits:
-        raise BadTrack(
-            f"{source}: {borders[-1]} bars of phrases, but the song has only {len(bars.downbeats)}"
-        )
+        raise BadTrack(f"{source}: {borders[-1]} bars of phrases, but the song has only {len(bars.downbeats)}")
     likeness, beats = max(fits, key=lambda fit: fit[0])
     if likeness < _LEAST_LIKENESS:
-        raise BadTrack(
-            f"{source}: phrases of the same letter do not sound alike ({likeness:.2f} of the onsets agree)"
-        )
+        raise BadTrack(f"{source}: phrases of the same letter do not sound alike ({likeness:.2f} of the onsets agree)")
     return _named(letters, beats, _extended(bars))
 
 

@@ -27,9 +27,7 @@ class Tiny(Corpus):
     """Old tunes that this project wrote down itself, with labels of all five kinds: the tests' corpus."""
 
     name: ClassVar[str] = "tiny"
-    licence: ClassVar[str] = (
-        "CC0 1.0 (tunes in the public domain, written down and arranged for this project)"
-    )
+    licence: ClassVar[str] = "CC0 1.0 (tunes in the public domain, written down and arranged for this project)"
     note: ClassVar[str] = "synthetic performance"
 
     def items(self) -> Sequence[Item]:
@@ -49,9 +47,7 @@ class Tiny(Corpus):
 @cache
 def _tunes() -> dict[str, Tune]:
     folder = files("data_modules.corpora") / "tiny"
-    texts = sorted(
-        (one.name, one.read_text("utf-8")) for one in folder.iterdir() if one.name.endswith(".txt")
-    )
+    texts = sorted((one.name, one.read_text("utf-8")) for one in folder.iterdir() if one.name.endswith(".txt"))
     return {name.removesuffix(".txt"): parse(text, f"tiny/{name}") for name, text in texts}
 
 
@@ -84,9 +80,7 @@ def labels_of(tune: Tune, start_s: float, duration_s: float) -> dict[Kind, Spans
                 merged[-1] = (merged[-1][0], b_q, label)
             else:
                 merged.append((a_q, b_q, label))
-        return Spans.of(
-            (start_s + a * tune.quarter_s, start_s + b * tune.quarter_s, label) for a, b, label in merged
-        )
+        return Spans.of((start_s + a * tune.quarter_s, start_s + b * tune.quarter_s, label) for a, b, label in merged)
 
     return {
         "beat": Spans.events(beat_times_s, [str(beat % beats + 1) for beat in range(num_beats)]),

@@ -172,9 +172,7 @@ class _Parser:
                 tones = self.tones(bar)
                 length_q = sum(tone.length_q for tone in tones)
                 if length_q != beats * beat_q:
-                    raise self.error(
-                        f"bar {number} of the melody has {length_q:g} quarters, not {beats * beat_q:g}"
-                    )
+                    raise self.error(f"bar {number} of the melody has {length_q:g} quarters, not {beats * beat_q:g}")
                 section.melody += _chained(tones, onset_q)
                 onset_q += length_q
         else:
@@ -182,9 +180,7 @@ class _Parser:
 
     def bar_of_chords(self, words: list[str], onset_q: float, beats: int, beat_q: float) -> list[Harmony]:
         if not words or beats % len(words):
-            raise self.error(
-                f"a bar of {beats} beats cannot be shared by {len(words)} chords: {' '.join(words)!r}"
-            )
+            raise self.error(f"a bar of {beats} beats cannot be shared by {len(words)} chords: {' '.join(words)!r}")
         length_q = beats * beat_q / len(words)
         chords: list[Harmony] = []
         for place, word in enumerate(words):
@@ -240,12 +236,9 @@ class _Parser:
             raise self.error(f"tempo {self.header['tempo']!r} is no number of beats a minute") from None
         self.line = self.header_lines["key"]
         words = {
-            name: self.header[name]
-            for name in ("title", "origin", "metre", "style", "lead", "solo", "comp", "bass")
+            name: self.header[name] for name in ("title", "origin", "metre", "style", "lead", "solo", "comp", "bass")
         }
-        return Tune(
-            split=split, tempo=tempo, key=self.key(self.header["key"]), arrangement=tuple(placed), **words
-        )
+        return Tune(split=split, tempo=tempo, key=self.key(self.header["key"]), arrangement=tuple(placed), **words)
 
     def check_sections(self, placed: list[tuple[Section, int]]) -> None:
         for section in self.sections.values():

@@ -49,9 +49,7 @@ class SelfAttention(nn.Module):
     def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
         super().__init__()
         if num_heads < 1 or dim % num_heads:
-            raise ValueError(
-                f"encoder.num_heads must divide encoder.dim, got {num_heads} heads and width {dim}"
-            )
+            raise ValueError(f"encoder.num_heads must divide encoder.dim, got {num_heads} heads and width {dim}")
         self.num_heads = num_heads
         self.dropout = dropout
         self.query_key = nn.Linear(dim, 2 * dim)

@@ -127,8 +127,7 @@ class Bert(Encoder):
             raise ValueError(f"encoder.position_kernel must be at least 1, got {position_kernel}")
         if position_groups < 1 or dim % position_groups:
             raise ValueError(
-                f"encoder.position_groups must divide encoder.dim, "
-                f"got {position_groups} groups and width {dim}"
+                f"encoder.position_groups must divide encoder.dim, got {position_groups} groups and width {dim}"
             )
         self.dim = dim
         self.num_layers = num_layers
@@ -138,9 +137,7 @@ class Bert(Encoder):
         self.stride = self.front_end.stride
         self.positions = PositionalConv(dim, position_kernel, position_groups)
         self.dropout = nn.Dropout(dropout)
-        self.layers = nn.ModuleList(
-            BertLayer(dim, num_heads, ffn_dim, dropout, pre_norm) for _ in range(num_layers)
-        )
+        self.layers = nn.ModuleList(BertLayer(dim, num_heads, ffn_dim, dropout, pre_norm) for _ in range(num_layers))
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, features: Tensor, last_layer: int | None = None) -> list[Tensor]:

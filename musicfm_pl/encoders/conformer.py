@@ -114,9 +114,7 @@ class Conformer(Encoder):
         if num_layers < 1:
             raise ValueError(f"encoder.num_layers must be at least 1, got {num_layers}")
         if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(
-                f"encoder.kernel_size must be odd, to keep the number of tokens, got {kernel_size}"
-            )
+            raise ValueError(f"encoder.kernel_size must be odd, to keep the number of tokens, got {kernel_size}")
         if num_heads > 0 and dim % (2 * num_heads):
             raise ValueError(
                 f"encoder.dim must be an even multiple of encoder.num_heads, since rotary positions "

@@ -67,9 +67,7 @@ class ConvFrontEnd(nn.Module):
             if value < 1:
                 raise ValueError(f"encoder.{name} must be at least 1, got {value}")
         if len(time_strides) != 2 or min(time_strides) < 1:
-            raise ValueError(
-                f"encoder.time_strides must be two whole numbers of at least 1, got {list(time_strides)}"
-            )
+            raise ValueError(f"encoder.time_strides must be two whole numbers of at least 1, got {list(time_strides)}")
         self.num_mels = num_mels
         self.stride = math.prod(time_strides)
         self.blocks = nn.Sequential(

@@ -64,11 +64,7 @@ def conformer_state_from_hf(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         ValueError: A name that such an encoder does not have, or a projection that is missing.
     """
     return _layers(
-        {
-            key: value
-            for key, value in state.items()
-            if not key.startswith(("pos_conv_embed.", "embed_positions."))
-        },
+        {key: value for key, value in state.items() if not key.startswith(("pos_conv_embed.", "embed_positions."))},
         _CONFORMER,
         ("self_attn.linear_q", "self_attn.linear_k"),
     )
@@ -122,9 +118,7 @@ def front_end_state_from_authors(state: Mapping[str, Tensor], num_bands: int = 3
     return ours
 
 
-def _layers(
-    state: Mapping[str, Tensor], names: Mapping[str, str], query_key: tuple[str, str]
-) -> dict[str, Tensor]:
+def _layers(state: Mapping[str, Tensor], names: Mapping[str, str], query_key: tuple[str, str]) -> dict[str, Tensor]:
     ours: dict[str, Tensor] = {}
     for key, value in state.items():
         if key.startswith("layer_norm."):

@@ -26,9 +26,7 @@ class MelFrames(Encoder):
     def __init__(self, stride: int = 4, num_mels: int = 128) -> None:
         super().__init__()
         if stride < 1 or num_mels < 1:
-            raise ValueError(
-                f"encoder.stride and encoder.num_mels must be at least 1, got {stride} and {num_mels}"
-            )
+            raise ValueError(f"encoder.stride and encoder.num_mels must be at least 1, got {stride} and {num_mels}")
         self.dim = stride * num_mels
         self.stride = stride
         self.num_mels = num_mels

@@ -43,9 +43,7 @@ def check_rate(rate_hz: float, hop_length: int, stride: int) -> None:
         for token_stride in (1, 2, 4)
         if (hop := _whole(SAMPLE_RATE / (rate_hz * token_stride)))
     ]
-    advice = (
-        f"set {' or '.join(ways)}" if ways else f"no whole hop at {SAMPLE_RATE} samples a second gives it"
-    )
+    advice = f"set {' or '.join(ways)}" if ways else f"no whole hop at {SAMPLE_RATE} samples a second gives it"
     raise ValueError(f"{message}No stride reaches {rate_hz:g} Hz from hop {hop_length}: {advice}.")
 
 

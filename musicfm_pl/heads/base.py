@@ -142,9 +142,7 @@ class Head(nn.Module, abc.ABC):
         """The estimate for a whole track from its stitched logits; where `rate_hz` is None, a row a clip."""
 
     @abc.abstractmethod
-    def score(
-        self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]
-    ) -> Scores:
+    def score(self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]) -> Scores:
         """Scores of whole tracks by the field's standard tools (mir_eval, torchmetrics)."""
 
     def ceiling(self, references: Sequence[Spans], durations_s: Sequence[float]) -> Scores:

@@ -76,9 +76,7 @@ class Beat(Head):
         self.widen_frames = widen_frames
         self.trim_s = trim_s
         self.dbn = DownbeatDBN(tuple(beats_per_bar), min_bpm, max_bpm, transition_lambda, _RATE_HZ)
-        self.register_buffer(
-            "positive_weight", torch.tensor([beat_weight, downbeat_weight]), persistent=False
-        )
+        self.register_buffer("positive_weight", torch.tensor([beat_weight, downbeat_weight]), persistent=False)
 
     def targets(self, reference: Spans, duration_s: float) -> Tensor:
         """Beat and downbeat, (N, 2) in [0, 1]; no downbeat is known where a position in the bar is "?"."""
@@ -114,9 +112,7 @@ class Beat(Head):
         times_s = np.minimum(frames / _RATE_HZ, duration_s)
         return Estimate(Spans.events(times_s, ["?" if number == 0 else str(number) for number in positions]))
 
-    def score(
-        self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]
-    ) -> Scores:
+    def score(self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]) -> Scores:
         """F-measure (70 ms), CMLt and AMLt of beats and downbeats, means over tracks that have them."""
         tracks: list[Metrics] = []
         for reference, estimate in zip(references, estimates, strict=True):
@@ -154,9 +150,7 @@ class Beat(Head):
         for what in ("beat", "downbeat"):
             undefined = sum(track[f"{what}_f"] is None for track in tracks)
             if undefined:
-                notes.append(
-                    f"{what} figures leave out {undefined} of {len(tracks)} tracks, which have none to find."
-                )
+                notes.append(f"{what} figures leave out {undefined} of {len(tracks)} tracks, which have none to find.")
         return notes
 
 

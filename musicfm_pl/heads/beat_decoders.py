@@ -34,13 +34,9 @@ class DownbeatDBN:
         fps: float,
     ) -> None:
         if not beats_per_bar or min(beats_per_bar) < 1:
-            raise ValueError(
-                f"head.beats_per_bar: one bar length or more, each at least 1, got {beats_per_bar}"
-            )
+            raise ValueError(f"head.beats_per_bar: one bar length or more, each at least 1, got {beats_per_bar}")
         if not 0 < min_bpm < max_bpm:
-            raise ValueError(
-                f"head.min_bpm must be positive and below head.max_bpm, got {min_bpm} and {max_bpm}"
-            )
+            raise ValueError(f"head.min_bpm must be positive and below head.max_bpm, got {min_bpm} and {max_bpm}")
         self._processor = DBNDownBeatTrackingProcessor(
             beats_per_bar=list(beats_per_bar),
             min_bpm=min_bpm,
@@ -48,9 +44,7 @@ class DownbeatDBN:
             transition_lambda=transition_lambda,
             fps=fps,
         )
-        self._processor.hmms = [
-            BarHMM(hmm.transition_model, hmm.observation_model) for hmm in self._processor.hmms
-        ]
+        self._processor.hmms = [BarHMM(hmm.transition_model, hmm.observation_model) for hmm in self._processor.hmms]
         self._fps = fps
 
     def __call__(self, logits_N2: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -80,9 +74,7 @@ def dbn_probabilities(logits_N2: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.stack([beat_N, downbeat_N], axis=1)
 
 
-def strongest_frames(
-    logits_N2: NDArray[np.floating], reach: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def strongest_frames(logits_N2: NDArray[np.floating], reach: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """beat_this's decoder: local maxima above one half, each downbeat moved to the nearest beat.
 
     Args:

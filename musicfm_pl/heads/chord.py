@@ -94,18 +94,14 @@ class Chord(Head):
             classes_N = answers.argmax(axis=1)
         return Estimate(runs(classes_N, self.chords.labels, _RATE_HZ, duration_s))
 
-    def score(
-        self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]
-    ) -> Scores:
+    def score(self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]) -> Scores:
         """Share of the annotated time that is right, by each of mir_eval's comparisons.
 
         `chord_majmin` and its like are pooled over all seconds (WCSR); `chord_majmin_by_track` and its like
         are means over tracks. `chord_seg` is mir_eval's segmentation score, a mean over tracks.
         """
         tracks: list[Metrics] = []
-        pooled: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {
-            name: [] for name in _COMPARISONS
-        }
+        pooled: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {name: [] for name in _COMPARISONS}
         for reference, estimate in zip(references, estimates, strict=True):
             if len(reference) == 0:
                 tracks.append({f"chord_{name}": None for name in (*_COMPARISONS, "seg")})
@@ -165,7 +161,5 @@ def _notes(chords: ChordVocabulary, references: Sequence[Spans]) -> list[str]:
     )
     notes = ["Chord figures pool all seconds (WCSR), those by track are means; X is not scored, N is."]
     if unknown_s > 0 and total_s > 0:
-        notes.append(
-            f"{unknown_s / total_s:.1%} of the annotated time has chords that {chords.name!r} lacks."
-        )
+        notes.append(f"{unknown_s / total_s:.1%} of the annotated time has chords that {chords.name!r} lacks.")
     return notes

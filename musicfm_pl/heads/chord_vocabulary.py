@@ -50,9 +50,7 @@ class ChordVocabulary:
             *((mir_eval.chord.X_CHORD,) if name == "large" else ()),
         )
         self._num_notes = _MAJMIN_NOTES if name == "majmin" else 12
-        self._bitmaps = np.array(
-            [mir_eval.chord.QUALITIES[quality][: self._num_notes] for quality in self.qualities]
-        )
+        self._bitmaps = np.array([mir_eval.chord.QUALITIES[quality][: self._num_notes] for quality in self.qualities])
         self._known: dict[str, int | None] = {}
 
     def __len__(self) -> int:

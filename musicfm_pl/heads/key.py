@@ -74,9 +74,7 @@ class Key(Head):
         local = runs(logits_NK.argmax(axis=1), KEYS, _RATE_HZ, duration_s)
         return Estimate(local, whole=KEYS[int(logits_NK.mean(axis=0).argmax())])
 
-    def score(
-        self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]
-    ) -> Scores:
+    def score(self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]) -> Scores:
         """Figures of the song's key, and `key_local_accuracy`, the share of the time with the right key.
 
         `key_weighted` is `mir_eval.key.weighted_score`; `key_weighted_mirex` gives half for a fifth in either
@@ -131,9 +129,7 @@ def _local_agreement_s(reference: Spans, estimate: Spans) -> tuple[float, float]
         truth.intervals_s, list(truth.labels), found.intervals_s, list(found.labels)
     )
     right = known = 0.0
-    for (begin_s, finish_s), label, guess in zip(
-        intervals_s.tolist(), true_labels, found_labels, strict=True
-    ):
+    for (begin_s, finish_s), label, guess in zip(intervals_s.tolist(), true_labels, found_labels, strict=True):
         index = key_class(label)
         if index is not None:
             known += finish_s - begin_s
@@ -142,9 +138,7 @@ def _local_agreement_s(reference: Spans, estimate: Spans) -> tuple[float, float]
 
 
 def _notes(references: Sequence[Spans]) -> list[str]:
-    notes = [
-        "The reference key of a song is the one that lasts longest; key_weighted counts a fifth upwards only."
-    ]
+    notes = ["The reference key of a song is the one that lasts longest; key_weighted counts a fifth upwards only."]
     several = sum(len(_seconds_by_key(reference)) > 1 for reference in references)
     if several:
         notes.append(f"{several} of {len(references)} tracks change key.")

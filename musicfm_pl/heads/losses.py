@@ -26,9 +26,7 @@ def cross_entropy_of_known(logits_BNK: Tensor, targets_BN: Tensor) -> Tensor:
     return _mean_of_known(losses, known.flatten())
 
 
-def binary_cross_entropy_of_known(
-    logits: Tensor, targets: Tensor, positive_weight: Tensor | None = None
-) -> Tensor:
+def binary_cross_entropy_of_known(logits: Tensor, targets: Tensor, positive_weight: Tensor | None = None) -> Tensor:
     """Mean binary cross-entropy, a scalar, in float32.
 
     Args:

@@ -80,9 +80,7 @@ def _label_figures(truth: Spans, found: Spans) -> dict[str, float | None]:
     for name, function in _LABEL_FIGURES.items():
         # Without two frames of one section there are no pairs, and mir_eval divides by 0.
         with np.errstate(divide="ignore", invalid="ignore"):
-            value = float(
-                function(truth.intervals_s, list(truth.labels), found.intervals_s, list(found.labels))[2]
-            )
+            value = float(function(truth.intervals_s, list(truth.labels), found.intervals_s, list(found.labels))[2])
         figures[name] = None if np.isnan(value) else value
     return figures
 

@@ -66,9 +66,7 @@ class Structure(Head):
         if smear_frames < 0:
             raise ValueError(f"head.smear_frames must not be negative, got {smear_frames}")
         if peak_s <= 0 or surroundings_s <= 0:
-            raise ValueError(
-                f"head.peak_s and head.surroundings_s must be positive, got {peak_s} and {surroundings_s}"
-            )
+            raise ValueError(f"head.peak_s and head.surroundings_s must be positive, got {peak_s} and {surroundings_s}")
         self.smear_frames = smear_frames
         self.boundary_weight = boundary_weight
         self.peak_frames = max(1, round(peak_s * _RATE_HZ))
@@ -88,14 +86,10 @@ class Structure(Head):
         sections are cut there; nor is the end of the last section. Without any section neither is known.
         """
         num_frames = self.num_frames(duration_s)
-        functions_N = classes_by_frame(
-            reference, _function_class, len(FUNCTIONS), num_frames, _RATE_HZ, duration_s
-        )
+        functions_N = classes_by_frame(reference, _function_class, len(FUNCTIONS), num_frames, _RATE_HZ, duration_s)
         if len(reference) == 0:
             return torch.full((num_frames, 2), torch.nan)
-        frames = np.rint(np.concatenate([reference.starts_s, reference.ends_s[:-1]]) * _RATE_HZ).astype(
-            np.intp
-        )
+        frames = np.rint(np.concatenate([reference.starts_s, reference.ends_s[:-1]]) * _RATE_HZ).astype(np.intp)
         inner = np.unique(frames[(frames > 0) & (frames < num_frames)])
         boundary_N = torch.from_numpy(smeared_events(inner, num_frames, self.smear_frames))
         return torch.stack([boundary_N, functions_N], dim=1)
@@ -114,9 +108,7 @@ class Structure(Head):
 
     def decode(self, logits_NK: NDArray[np.float32], duration_s: float) -> Estimate:
         """Sections from 0 to the end of the track; each has the function with the largest mean logit."""
-        peaks = prominent_peaks(
-            expit(logits_NK[:, 0]), self.peak_frames, self.surrounding_frames, self.threshold
-        )
+        peaks = prominent_peaks(expit(logits_NK[:, 0]), self.peak_frames, self.surrounding_frames, self.threshold)
         peaks = peaks[(peaks > 0) & (peaks / _RATE_HZ < duration_s)]
         pieces = np.split(logits_NK[:, 1:], peaks)
         if self.knows_functions.item():
@@ -126,9 +118,7 @@ class Structure(Head):
         edges_s = np.concatenate([[0.0], peaks / _RATE_HZ, [duration_s]])
         return Estimate(Spans(edges_s[:-1], edges_s[1:], tuple(labels)))
 
-    def score(
-        self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]
-    ) -> Scores:
+    def score(self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]) -> Scores:
         """Hit rates, agreement of labels and frame accuracy; all are means over tracks that have them.
 
         `hr05_*` and `hr3_*` are `mir_eval.segment.detection` at 0.5 and 3 s; `pairwise_f`, `nce_f` and

@@ -39,9 +39,7 @@ class Tagging(Head):
     rate_hz: ClassVar[float | None] = None
     headline: ClassVar[tuple[str, ...]] = ("map", "roc_auc")
 
-    def __init__(
-        self, dim: int, tags: list[str] | None = None, hidden_dim: int = 512, dropout: float = 0.2
-    ) -> None:
+    def __init__(self, dim: int, tags: list[str] | None = None, hidden_dim: int = 512, dropout: float = 0.2) -> None:
         super().__init__(dim, 0, hidden_dim, dropout)
         self.tags: tuple[str, ...] = ()
         self._is_fixed = tags is not None
@@ -76,9 +74,7 @@ class Tagging(Head):
     def forward(self, h_BTD: Tensor, num_frames: int) -> Tensor:
         """See `Head.forward`."""
         if not self.tags:
-            raise RuntimeError(
-                "the head knows no tags yet: call learn_labels, name head.tags, or load a checkpoint"
-            )
+            raise RuntimeError("the head knows no tags yet: call learn_labels, name head.tags, or load a checkpoint")
         return super().forward(h_BTD, num_frames)
 
     def targets(self, reference: Spans, duration_s: float) -> Tensor:
@@ -101,9 +97,7 @@ class Tagging(Head):
         chosen = [(0.0, duration_s, tag) for tag, probability in by_tag.items() if probability > 0.5]
         return Estimate(Spans.of(chosen), probabilities=by_tag)
 
-    def score(
-        self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]
-    ) -> Scores:
+    def score(self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]) -> Scores:
         """Macro average precision and ROC-AUC (exact) over the tags that some tracks have and some not.
 
         `ap/<tag>` and `auc/<tag>` are the figures of one tag. No figure is defined for a track by itself.

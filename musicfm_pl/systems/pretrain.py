@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import lightning as L  # noqa: N812
+import lightning as L
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data_modules.batches import PretrainBatch, masked_tokens
@@ -55,6 +55,7 @@ class MaskedTokenModel(L.LightningModule):
         self.betas = betas
         self.warmup_steps = warmup_steps
         self.trained_steps = 0
+        self._counts_K: Tensor
         self.register_buffer("_counts_K", torch.zeros(self.tokenizer.num_codes), persistent=False)
 
     def setup(self, stage: str) -> None:

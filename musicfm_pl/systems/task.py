@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-import lightning as L  # noqa: N812
+import lightning as L
 import torch
 from torch import Tensor, nn
 
@@ -177,18 +177,15 @@ class TaskModel(L.LightningModule):
             rate_hz = float(1 / self.token_s)
         elif isinstance(self.data.features, LogMel):
             rate_hz = SAMPLE_RATE / self.data.features.hop_length
-        pieces: list[Tensor] = []
-        group: list[Tensor] = []
+        batches: list[tuple[float, list[Tensor]]] = []
         for number, window in enumerate(windows):
             first = round(window.start_s * rate_hz)
             last = steps if number == len(windows) - 1 else min(steps, round(window.end_s * rate_hz))
             part = features.narrow(axis, first, last - first)
-            if group and (part.shape != group[0].shape or len(group) == self.window_batch):
-                pieces += run(torch.cat(group), length_s).cpu().unbind(0)
-                group = []
-            group.append(part)
-            length_s = window.end_s - window.start_s
-        return pieces + list(run(torch.cat(group), length_s).cpu().unbind(0))
+            if not batches or part.shape != batches[-1][1][0].shape or len(batches[-1][1]) == self.window_batch:
+                batches.append((window.end_s - window.start_s, []))
+            batches[-1][1].append(part)
+        return [piece for length_s, parts in batches for piece in run(torch.cat(parts), length_s).cpu()]
 
     def test_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Decodes a whole track."""

@@ -54,8 +54,7 @@ class RandomProjection(Tokenizer):
         """
         if frames_TD.ndim != 2 or frames_TD.shape[1] != self.frame_dim:
             raise ValueError(
-                f"the tokenizer reads stacked frames of shape (tokens, {self.frame_dim}), "
-                f"got {tuple(frames_TD.shape)}"
+                f"the tokenizer reads stacked frames of shape (tokens, {self.frame_dim}), got {tuple(frames_TD.shape)}"
             )
         # In bfloat16 up to 4 % of the tokens would change.
         with torch.autocast(frames_TD.device.type, enabled=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,18 @@ class ResumableSampler(Sampler[int]):
         global_batch: Clips a step over all ranks.
         rank: Of this process.
         world_size: Number of processes; it divides `global_batch`.
-        first_step: Steps (batches) that were taken already, over all epochs.
+        batches_taken: How many batches this rank was trained on already, over all epochs; asked anew whenever an
+            epoch begins, since a checkpoint may be restored after the sampler was made.
     """
 
-    def __init__(self, length: int, global_batch: int, rank: int = 0, world_size: int = 1, first_step: int = 0) -> None:
+    def __init__(
+        self,
+        length: int,
+        global_batch: int,
+        rank: int = 0,
+        world_size: int = 1,
+        batches_taken: Callable[[], int] = lambda: 0,
+    ) -> None:
         if global_batch % world_size:
             raise ValueError(f"a global batch of {global_batch} clips cannot be divided by {world_size} ranks")
         if length < global_batch:
@@ -45,18 +53,14 @@ class ResumableSampler(Sampler[int]):
         self.local_batch = global_batch // world_size
         self.rank = rank
         self.steps_an_epoch = length // global_batch
-        self.epoch, self._skip = divmod(first_step, self.steps_an_epoch)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls it before every epoch."""
-        if epoch != self.epoch:
-            self.epoch, self._skip = epoch, 0
+        self.batches_taken = batches_taken
 
     def __len__(self) -> int:
         return self.steps_an_epoch * self.local_batch
 
     def __iter__(self) -> Iterator[int]:
-        skip, self._skip = self._skip, 0
+        # Not by Lightning's count of epochs: a run that stopped within one and goes on to more steps has a new one.
+        epoch, skip = divmod(self.batches_taken(), self.steps_an_epoch)
         for step in range(skip, self.steps_an_epoch):
-            first = self.epoch * self.length + step * self.global_batch + self.rank * self.local_batch
+            first = epoch * self.length + step * self.global_batch + self.rank * self.local_batch
             yield from range(first, first + self.local_batch)

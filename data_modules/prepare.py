@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from data_modules import SAMPLE_RATE
-from data_modules.corpora.base import SPLITS, Corpus, Item
+from data_modules.corpora.base import KINDS, SPLITS, Corpus, Item
 from data_modules.shards import Prepared, merge_index, write_shard, written_aside
+
+_LOCK = ".lock"
 
 
 def prepare(corpus: Corpus, out: Path, jobs: int = 0, tracks_per_shard: int = 4) -> None:
     """Turns a corpus into a folder that training reads: 24 kHz mono shards, one index, mel statistics.
 
     Stopped and started again it goes on with what is missing; finished, it does nothing. Tracks that cannot be
-    used are set aside and listed in `set_aside.tsv` with their reasons.
+    used are set aside and listed in `set_aside.tsv` with their reasons, kinds of label that a track lacks in
+    `gaps.tsv`.
 
     Args:
         corpus: What to prepare: a name (`tiny`, `dcml`, `pop909`, `folder`) or a class path, with its own
@@ -38,22 +45,55 @@ def prepare(corpus: Corpus, out: Path, jobs: int = 0, tracks_per_shard: int = 4)
     items = corpus.items()
     if not items:
         raise ValueError(f"corpus {corpus.name}: no track to prepare")
-    _check_plan(corpus, items, out)
+    with _alone(out):
+        _prepare(corpus, items, out, jobs or os.cpu_count() or 1, tracks_per_shard, console)
+
+
+def _prepare(
+    corpus: Corpus, items: Sequence[Item], out: Path, jobs: int, tracks_per_shard: int, console: Console
+) -> None:
+    _check_plan(corpus, items, out, tracks_per_shard)
+    for remark in corpus.remarks():
+        console.print(f"{corpus.name}: {remark}", highlight=False)
     if (out / "index.parquet").exists():
         console.print(f"{out} is prepared already: nothing to do")
         _report(corpus, out, console)
         return
     groups = [items[at : at + tracks_per_shard] for at in range(0, len(items), tracks_per_shard)]
-    _write_shards(corpus, groups, out, jobs or os.cpu_count() or 1, console)
-    aside = merge_index(out, len(groups))
-    with written_aside(out / "set_aside.tsv", "w") as file:
-        file.writelines(f"{track}\t{' '.join(reason.split())}\n" for track, reason in aside)
-    for track, reason in aside:
-        console.print(f"[yellow]set aside[/] {track}: {reason}", highlight=False)
+    _write_shards(corpus, groups, out, jobs, console)
+    for track, reason in merge_index(out, len(groups)):
+        console.print(f"[yellow]set aside[/] {escape(track)}: {escape(reason)}", highlight=False)
     _report(corpus, out, console)
 
 
-def _check_plan(corpus: Corpus, items: Sequence[Item], out: Path) -> None:
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keeps other processes from preparing the same folder, clears up after one that was killed, names a full disk."""
+    if out.exists() and not (out / "corpus.json").exists() and any(file.name != _LOCK for file in out.iterdir()):
+        raise ValueError(f"--out: {out} holds other files; name a new or an empty folder")
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError(
+                f"another `musicfm prepare` is at work on {out}; wait for it, or name another --out"
+            ) from None
+        for stale in [*out.glob(".*.part"), *(out / "shards").glob(".*.part")]:
+            stale.unlink()
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise OSError(
+                error.errno,
+                f"the disk is full while writing to {out}; finished shards are kept: "
+                f"free some space and give the same command again",
+            ) from error
+
+
+def _check_plan(corpus: Corpus, items: Sequence[Item], out: Path, tracks_per_shard: int) -> None:
     """Writes corpus.json, or refuses a folder that was made from something else."""
     digest = hashlib.sha256(json.dumps([(i.track_id, i.group, i.split) for i in items]).encode()).hexdigest()
     card = {
@@ -63,6 +103,7 @@ def _check_plan(corpus: Corpus, items: Sequence[Item], out: Path) -> None:
         "sample_rate": SAMPLE_RATE,
         "num_items": len(items),
         "items_sha256": digest,
+        "tracks_per_shard": tracks_per_shard,
     }
     path = out / "corpus.json"
     if path.exists():
@@ -72,9 +113,11 @@ def _check_plan(corpus: Corpus, items: Sequence[Item], out: Path) -> None:
                 f"--out: {out} was prepared from {before['corpus']} with {before['num_items']} tracks, not from this "
                 f"{corpus.name} with {len(items)}; name another folder, or delete that one"
             )
+        if before.get("tracks_per_shard", tracks_per_shard) != tracks_per_shard:
+            raise ValueError(
+                f"--tracks_per_shard: {out} was begun with {before['tracks_per_shard']}, not {tracks_per_shard}"
+            )
         return
-    if out.exists() and any(out.iterdir()):
-        raise ValueError(f"--out: {out} holds other files; name a new or an empty folder")
     with written_aside(path, "w") as file:
         json.dump(card, file, indent=2)
 
@@ -108,12 +151,6 @@ def _write_shards(corpus: Corpus, groups: Sequence[Sequence[Item]], out: Path, j
                     console.print(f"prepare {corpus.name}: {done} of {progress.tasks[0].total} tracks, {hours:.2f} h")
         except BaseException as error:
             pool.shutdown(wait=True, cancel_futures=True)
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-                raise OSError(
-                    errno.ENOSPC,
-                    f"the disk is full while writing to {out}; finished shards are kept: "
-                    f"free some space and give the same command again",
-                ) from error
             if isinstance(error, BrokenProcessPool):
                 raise OSError(
                     f"a process that prepared {corpus.name} was killed, most often for want of memory; finished "
@@ -127,8 +164,12 @@ def _report(corpus: Corpus, out: Path, console: Console) -> None:
     for split in SPLITS:
         seconds = [entry.duration_s for entry in prepared.entries if entry.split == split]
         console.print(f"{split:>5}: {len(seconds):4d} tracks, {sum(seconds) / 3600:.2f} h")
-    aside = sum(1 for _ in (out / "set_aside.tsv").open()) if (out / "set_aside.tsv").exists() else 0
+    aside = len((out / "set_aside.tsv").read_text().splitlines())
     console.print(f"set aside: {aside} of {prepared.card['num_items']} tracks (see {out / 'set_aside.tsv'})")
+    gaps = Counter(line.split("\t")[1] for line in (out / "gaps.tsv").read_text().splitlines())
+    for kind in KINDS:
+        if gaps[kind]:
+            console.print(f"without {kind} labels: {gaps[kind]} tracks (see {out / 'gaps.tsv'})")
     # Torch takes seconds to import, which neither `--help` nor the processes that render should wait for.
     from data_modules.statistics import mel_statistics
 

@@ -78,7 +78,7 @@ class PretrainData(L.LightningDataModule):
             self.batch_size * trainer.world_size,
             trainer.global_rank,
             trainer.world_size,
-            first_step=trainer.global_step * trainer.accumulate_grad_batches,
+            batches_taken=lambda: trainer.fit_loop.epoch_loop.batch_progress.total.ready,
         )
         return self._loader(clips, sampler)
 

@@ -7,6 +7,7 @@ A prepared folder holds
     shards/00000.pcm        samples of some tracks, end to end
     shards/00000.parquet    the index of that shard; written last, so that it marks the shard as done
     set_aside.tsv           tracks that could not be used, each with its reason
+    gaps.tsv                tracks that lack a kind of label, with kind and reason
     mel/*.json              mel statistics, by mel settings
 """
 
@@ -41,6 +42,7 @@ _ROWS = pa.schema(
         ("num_samples", pa.int64()),
         ("crc32", pa.int64()),
         ("problem", pa.string()),  # why the track was set aside; null if it is usable
+        ("gaps", pa.list_(pa.struct([("kind", pa.string()), ("reason", pa.string())]))),
         ("kinds", pa.list_(pa.string())),  # kinds that are annotated, even if with nothing
         (
             "labels",
@@ -91,13 +93,13 @@ def write_shard(corpus: Corpus, items: Sequence[Item], folder: Path, number: int
     with written_aside(folder / "shards" / name) as file:
         for item in items:
             try:
-                track = corpus.load(item)
+                track, gaps = corpus.load(item), corpus.gaps(item)
             except BadTrack as problem:
-                rows.append(_row(item, name, position, b"", {}, str(problem)))
+                rows.append(_row(item, name, position, b"", {}, {}, str(problem)))
                 continue
             samples = _to_int16(track)
             file.write(samples)
-            rows.append(_row(item, name, position, samples, track.labels, None))
+            rows.append(_row(item, name, position, samples, track.labels, gaps, None))
             position += len(samples) // 2
     with written_aside(index_file) as file:
         pq.write_table(pa.Table.from_pylist(rows, schema=_ROWS), file)
@@ -110,7 +112,13 @@ def _to_int16(track: Track) -> bytes:
 
 
 def _row(
-    item: Item, shard: str, first_sample: int, samples: bytes, labels: Mapping[Kind, Spans], problem: str | None
+    item: Item,
+    shard: str,
+    first_sample: int,
+    samples: bytes,
+    labels: Mapping[Kind, Spans],
+    gaps: Mapping[Kind, str],
+    problem: str | None,
 ) -> dict[str, object]:
     return {
         "track_id": item.track_id,
@@ -121,6 +129,7 @@ def _row(
         "num_samples": len(samples) // 2,
         "crc32": zlib.crc32(samples),
         "problem": problem,
+        "gaps": [{"kind": kind, "reason": gaps[kind]} for kind in sorted(gaps)],
         "kinds": sorted(labels),
         "labels": [
             {"kind": kind, "start_s": start_s, "end_s": end_s, "label": label}
@@ -131,12 +140,21 @@ def _row(
 
 
 def merge_index(folder: Path, num_shards: int) -> list[tuple[str, str]]:
-    """Joins the indices of all shards into `index.parquet`; returns (track, reason) of what was set aside."""
+    """Joins the indices of all shards: `set_aside.tsv`, `gaps.tsv`, and last, since it says "done", `index.parquet`.
+
+    Returns:
+        (track, reason) of what was set aside.
+    """
     tables = [pq.read_table(folder / "shards" / f"{number:05d}.parquet") for number in range(num_shards)]
     table = pa.concat_tables(tables)
-    aside = [(row["track_id"], row["problem"]) for row in table.to_pylist() if row["problem"] is not None]
+    rows = table.to_pylist()
+    aside = [(row["track_id"], " ".join(row["problem"].split())) for row in rows if row["problem"] is not None]
+    gaps = [(row["track_id"], gap["kind"], " ".join(gap["reason"].split())) for row in rows for gap in row["gaps"]]
+    for name, lines in (("set_aside.tsv", aside), ("gaps.tsv", gaps)):
+        with written_aside(folder / name, "w") as file:
+            file.writelines("\t".join(line) + "\n" for line in lines)
     with written_aside(folder / "index.parquet") as file:
-        pq.write_table(table.filter(pa.compute.is_null(table["problem"])).drop_columns(["problem"]), file)
+        pq.write_table(table.filter(pa.compute.is_null(table["problem"])).drop_columns(["problem", "gaps"]), file)
     return aside
 
 

@@ -153,7 +153,7 @@ class TaskData(L.LightningDataModule):
             min(self.batch_size * trainer.world_size, len(clips) // trainer.world_size * trainer.world_size),
             trainer.global_rank,
             trainer.world_size,
-            first_step=trainer.global_step * trainer.accumulate_grad_batches,
+            batches_taken=lambda: trainer.fit_loop.epoch_loop.batch_progress.total.ready,
         )
         return self._loader(clips, sampler.local_batch, sampler)
 

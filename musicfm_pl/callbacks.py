@@ -11,7 +11,9 @@ from typing import Any
 import lightning as L
 import torch
 import yaml
+from lightning.pytorch.callbacks import Checkpoint
 
+from data_modules.order import mixed_seed
 from data_modules.pretrain import PretrainData
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.heads.base import Estimate
@@ -120,6 +122,65 @@ def run_name(run_dir: Path) -> str:
     parts = run_dir.parts
     below = parts[::-1].index("runs") if "runs" in parts[:-1] else 1
     return "/".join(parts[-below:])
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps `last.ckpt`, where a run goes on: after every validation, every so many steps, and when training is over.
+
+    Lightning's `save_last` follows the best checkpoint, and leaves out the steps after the last whole interval.
+
+    Args:
+        file: Path of the checkpoint.
+        every_n_steps: Steps between two of them; None for validations alone.
+    """
+
+    def __init__(self, file: Path, every_n_steps: int | None) -> None:
+        self.file = file
+        self.every_n_steps = every_n_steps
+        self._saved_step = 0
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """When it is time; gradients that wait for more batches are not saved."""
+        step = trainer.global_step
+        if self.every_n_steps and step % self.every_n_steps == 0 and step != self._saved_step:
+            self._save(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Once more, so that what is known of the best checkpoint is in it."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and trainer.global_step:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The finished model."""
+        if trainer.global_step != self._saved_step:
+            self._save(trainer)
+
+    def _save(self, trainer: L.Trainer) -> None:
+        self._saved_step = trainer.global_step
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            trainer.save_checkpoint(self.file)
+
+
+class StepSeed(L.Callback):
+    """Seeds what is random in a training step (dropout) by run, rank and step.
+
+    So a run that goes on from a checkpoint draws what it would have drawn, and ranks draw different things.
+
+    Args:
+        seed: Of the run.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Before each batch, whether or not the optimizer steps after it."""
+        batches = trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        torch.manual_seed(mixed_seed(self.seed, trainer.global_rank, batches))
 
 
 class ProgressLines(L.Callback):

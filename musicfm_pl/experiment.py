@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from musicfm_pl.callbacks import PredictionWriter, ProgressLines, ResultsWriter
+import musicfm_pl.encoders.pretrained  # noqa: F401 - known by its short name: `--model.encoder Pretrained`
+from musicfm_pl.callbacks import LastCheckpoint, PredictionWriter, ProgressLines, ResultsWriter, StepSeed
 from musicfm_pl.config import expand_extends, last_config, run_directory
-from musicfm_pl.results import Role
+from musicfm_pl.results import ResultError, Role, read_result
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 
 jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
@@ -60,7 +62,6 @@ class ExperimentCLI(LightningCLI):
             help="Ask torch for deterministic algorithms.",
         )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.set_defaults({"checkpoint.save_last": True})
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
     def before_instantiate_classes(self) -> None:
@@ -83,21 +84,39 @@ class ExperimentCLI(LightningCLI):
         writers = [ResultsWriter(self.run_dir, config.name, config.role), PredictionWriter(self.run_dir)]
         named = self.config_init[self.subcommand].trainer.callbacks or []
         lines = [] if config.trainer.enable_progress_bar is not False else [ProgressLines()]
-        kwargs["callbacks"] = [*(named if isinstance(named, list) else [named]), *writers, *lines]
-        return super().instantiate_trainer(**kwargs)
+        seed = StepSeed(int(config.seed_everything or 0))
+        kwargs["callbacks"] = [*(named if isinstance(named, list) else [named]), seed, *writers, *lines]
+        trainer = super().instantiate_trainer(**kwargs)
+        # Behind the checkpoint of the best model, whose state is part of it.
+        last = self.run_dir / "checkpoints" / "last.ckpt"
+        trainer.callbacks.append(LastCheckpoint(last, config.checkpoint.every_n_train_steps))  # type: ignore[attr-defined]
+        return trainer
 
     def after_fit(self) -> None:
         """A pretraining run ends with a validation, whose figures are its results."""
-        if isinstance(self.model, MaskedTokenModel) and not self.trainer.interrupted:
+        if isinstance(self.model, MaskedTokenModel) and not self.trainer.interrupted and not self._is_recorded():
             self.trainer.validate(self.model, datamodule=self.datamodule, verbose=False)
+
+    def _is_recorded(self) -> bool:
+        """Whether a finished pretraining run was asked for again."""
+        try:
+            return read_result(self.run_dir).summary.get("steps") == self.model.trained_steps
+        except (FileNotFoundError, ResultError):
+            return False
 
 
 def _checkpoint(run_dir: Path, command: str) -> str | None:
     """Where a run stands: the last checkpoint to train on, the best one to judge; None if there is none."""
     names = ["last.ckpt"] if command == "fit" else ["best.ckpt", "last.ckpt"]
     for name in names:
-        if (run_dir / "checkpoints" / name).exists():
-            return str(run_dir / "checkpoints" / name)
+        file = run_dir / "checkpoints" / name
+        if file.exists():
+            if not zipfile.is_zipfile(file):  # as torch writes them, with the directory at the end
+                raise ValueError(
+                    f"--run_dir: the checkpoint {file} is damaged or cut short; delete it "
+                    f"(fit then begins anew), or name another with --ckpt_path"
+                )
+            return str(file)
     if command == "fit":
         return None
     raise FileNotFoundError(f"--run_dir: {run_dir} has no trained model; run `musicfm fit` with the same options first")
@@ -116,6 +135,18 @@ def run_experiment(command: str, arguments: Sequence[str]) -> None:
     _quieten()
     # Lightning warns when it is given arguments beside those of the process: these are those of the process.
     sys.argv = ["musicfm", command, *expand_extends(given)]
+    try:
+        _run_cli()
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        raise ValueError(
+            f"the checkpoint is of another model than the configuration describes ({error}); "
+            f"go on with the settings in the run's config.yaml, or name a new --run_dir"
+        ) from error
+
+
+def _run_cli() -> None:
     ExperimentCLI(
         model_class=L.LightningModule,
         datamodule_class=L.LightningDataModule,
@@ -134,6 +165,8 @@ def _quieten() -> None:
     for message in (
         ".*does not have many workers.*",
         ".*log_every_n_steps.*",
+        ".*dataloader is not resumable.*",  # ours is: `ResumableSampler`
+        ".*Checkpoint directory .* exists and is not empty.*",  # so it is in a run that goes on
         ".*in eval mode at the start of training.*",  # a frozen encoder is meant to be
         ".*isinstance.treespec, LeafSpec.*",
     ):

@@ -83,6 +83,14 @@ class Corpus(abc.ABC):
             FileNotFoundError: Something that only the user can supply is missing; the message says what and where.
         """
 
+    def remarks(self) -> Sequence[str]:
+        """What the user should know of the corpus as it lies there, a line each, such as files that are passed over."""
+        return ()
+
+    def gaps(self, item: Item) -> Mapping[Kind, str]:
+        """Why a track lacks a kind of label that its corpus has, by kind; asked after `load`."""
+        return {}
+
     @abc.abstractmethod
     def items(self) -> Sequence[Item]:
         """Every track of the corpus in a stable order, without reading audio."""

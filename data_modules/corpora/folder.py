@@ -55,6 +55,10 @@ class Folder(Corpus):
         """See `Corpus.load`."""
         return Track(item, read_audio(self.root / item.track_id))
 
+    def remarks(self) -> Sequence[str]:
+        """See `Corpus.remarks`."""
+        return [f"{self.num_ignored} files passed over: their names are not those of audio"] if self.num_ignored else []
+
     @property
     def num_ignored(self) -> int:
         """Files below the root that are passed over, since their names are not those of audio."""

@@ -96,6 +96,10 @@ class MaskedTokenModel(L.LightningModule):
         """Keeps the count that Lightning forgets when the run is over."""
         self.trained_steps = self.trainer.global_step
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A finished run that is validated anew has its steps all the same."""
+        self.trained_steps = checkpoint["global_step"]
+
     def on_validation_epoch_start(self) -> None:
         """Codes are counted anew."""
         self._counts_K.zero_()

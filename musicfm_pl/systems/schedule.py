@@ -18,12 +18,16 @@ def warmup_cosine(optimizer: torch.optim.Optimizer, warmup_steps: int, trainer: 
         trainer: Knows how many steps the run has.
 
     Raises:
-        ValueError: The run has no end, so that there is nothing to anneal towards.
+        ValueError: The run is not counted in steps: epochs say only later how many, and a run without an end has
+            nothing to anneal towards.
     """
-    num_steps = trainer.estimated_stepping_batches
-    if not math.isfinite(num_steps):
-        raise ValueError("trainer.max_steps: the cosine schedule needs an end; set max_steps or max_epochs")
-    warmup = max(1, min(warmup_steps, int(num_steps) // 10))
+    num_steps = trainer.max_steps
+    if num_steps < 1 or trainer.max_epochs != -1:
+        raise ValueError(
+            f"trainer.max_steps: the schedule counts in steps, so set how many (got {num_steps}) "
+            f"and leave trainer.max_epochs at -1 (got {trainer.max_epochs})"
+        )
+    warmup = max(1, min(warmup_steps, num_steps // 10))
 
     def factor(step: int) -> float:
         if step < warmup:

@@ -5,20 +5,26 @@ The tests put this folder on the path of Python, so that the processes which `mu
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, final
 
+import lightning as L
 import numpy as np
 
 from data_modules import SAMPLE_RATE
+from data_modules.batches import PretrainBatch
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.labels import check
 from data_modules.spans import Spans
+from musicfm_pl.cli import main
 
 REPOSITORY = Path(__file__).parents[2]
 EXPERIMENTS = REPOSITORY / "experiments"
@@ -78,29 +84,42 @@ class Miniature(Corpus):
         return Track(item, waveform_N.astype(np.float32), labels)
 
 
-PRETRAIN = (
-    *("--config", str(EXPERIMENTS / "pretrain" / "small.yaml")),
-    *("--model.encoder.dim", "32", "--model.encoder.num_layers", "2", "--model.encoder.num_heads", "2"),
-    *("--model.encoder.ffn_dim", "48", "--model.encoder.conv_channels", "4", "--model.tokenizer.num_codes", "32"),
-    *("--data.batch_size", "4", "--data.num_workers", "0", "--trainer.accelerator", "cpu"),
-    *("--trainer.log_every_n_steps", "1", "--trainer.enable_progress_bar", "false"),
-    *("--trainer.enable_model_summary", "false"),
+_QUIET = (
+    *("--data.num_workers", "0", "--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", "1"),
+    *("--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"),
 )
-"""Options of `musicfm fit` for the smallest Conformer; the folder, the run and the number of steps are to be added."""
 
-TASK = (
-    *("--data.batch_size", "4", "--data.num_workers", "0", "--data.clip_s", "5", "--data.cache_window_s", "10"),
-    *("--trainer.accelerator", "cpu", "--trainer.max_steps", "3", "--trainer.val_check_interval", "3"),
-    *("--trainer.log_every_n_steps", "1", "--trainer.enable_progress_bar", "false"),
-    *("--trainer.enable_model_summary", "false"),
-)
-"""Options of `musicfm fit` for a short probe."""
+
+def pretraining(data: Path, run: Path, steps: int, *more: str | Path) -> list[str]:
+    """What follows `musicfm fit` for the smallest Conformer, with four batches an epoch."""
+    return [
+        *("--config", str(EXPERIMENTS / "pretrain" / "small.yaml"), "--data.root", str(data), "--run_dir", str(run)),
+        *("--model.encoder.dim", "32", "--model.encoder.num_layers", "2", "--model.encoder.num_heads", "2"),
+        *("--model.encoder.ffn_dim", "48", "--model.encoder.conv_channels", "4", "--model.tokenizer.num_codes", "32"),
+        *("--data.batch_size", "4", "--trainer.max_steps", str(steps), *_QUIET, *map(str, more)),
+    ]
+
+
+def probing(task: str, data: Path, run: Path, *more: str | Path) -> list[str]:
+    """What follows `musicfm fit` for a short training of one task; the encoder is to be added."""
+    return [
+        *("--config", str(EXPERIMENTS / "tasks" / f"{task}.yaml"), "--data.root", str(data), "--run_dir", str(run)),
+        *("--data.batch_size", "4", "--data.clip_s", "5", "--data.cache_window_s", "10"),
+        *("--trainer.max_steps", "3", "--trainer.val_check_interval", "3", *_QUIET, *map(str, more)),
+    ]
+
+
+def encoder(name: str, run: Path | None = None) -> list[str]:
+    """What names the encoder of a task: `Pretrained` or `Untrained` of a run, or `MelFrames`."""
+    if name == "MelFrames":
+        return ["--model.encoder", "musicfm_pl.encoders.mel_frames.MelFrames"]
+    return ["--model.encoder", f"musicfm_pl.encoders.pretrained.{name}", "--model.encoder.run", str(run)]
 
 
 def environment() -> dict[str, str]:
     """Of a process that knows `miniature` and uses one core."""
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "PYTHONWARNINGS": "default"}
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -113,3 +132,72 @@ def musicfm(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Compl
     return subprocess.run(
         command(*arguments), env=environment(), cwd=cwd, capture_output=True, text=True, timeout=300, check=False
     )
+
+
+def succeed(*arguments: str | Path) -> None:
+    """Runs `musicfm` in this process, which saves the import of torch; any failure raises."""
+    before = sys.argv
+    try:
+        main([str(argument) for argument in arguments])
+    finally:
+        sys.argv = before
+
+
+def fail(*arguments: str | Path) -> tuple[int, str]:
+    """Runs `musicfm` in this process.
+
+    Returns:
+        The exit code (0 if it did not fail), and all that it wrote to stderr.
+    """
+    stderr = io.StringIO()
+    code = 0
+    try:
+        with contextlib.redirect_stderr(stderr):
+            succeed(*arguments)
+    except SystemExit as exit_:
+        assert isinstance(exit_.code, int)
+        code = exit_.code
+    return code, stderr.getvalue()
+
+
+class InterruptAt(L.Callback):
+    """What Ctrl-C does, after a training step.
+
+    Args:
+        step: Number of the step.
+    """
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        if trainer.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+class Pause(L.Callback):
+    """Makes a run slow enough to be killed.
+
+    Args:
+        pause_s: After every training step.
+    """
+
+    def __init__(self, pause_s: float) -> None:
+        self.pause_s = pause_s
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        time.sleep(self.pause_s)
+
+
+class Seen(L.Callback):
+    """Adds a line for every batch to the file that the environment names in SEEN: a digest of its clean mel."""
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: PretrainBatch, batch_idx: int
+    ) -> None:
+        with Path(os.environ["SEEN"]).open("a") as file:
+            file.write(f"{zlib.crc32(batch.mel_BMF.numpy().tobytes()):08x}\n")

@@ -1,0 +1,52 @@
+"""What several test files need and what is worth making only once: a prepared corpus, and a pretrained encoder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+# Before torch: the test processes and what they start share few cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import miniature
+import pytest
+
+Musicfm = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Makes a folder by its name, once for all processes of a test session."""
+    own = tmp_path_factory.getbasetemp()
+    root = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "once"
+
+    def make(name: str, maker: Callable[[Path], object]) -> Path:
+        root.mkdir(exist_ok=True)
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            done = root / f"{name}.done"
+            if not done.exists():
+                maker(root / name)
+                done.touch()
+        return root / name
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def prepared(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """The miniature corpus, as `musicfm prepare` leaves it. Not to be changed."""
+    return once(
+        "data",
+        lambda out: miniature.succeed("prepare", "--corpus", "miniature.Miniature", "--out", out, "--jobs", "1"),
+    )
+
+
+@pytest.fixture(scope="session")
+def pretrained_run(once: Callable[[str, Callable[[Path], object]], Path], prepared: Path) -> Path:
+    """A run of `musicfm fit` of four steps. Not to be changed."""
+    return once("pretrained", lambda out: miniature.succeed("fit", *miniature.pretraining(prepared, out, 4)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, final
+import abc
+from typing import ClassVar, Literal, final
 
 import torch
 import torchaudio.functional
@@ -14,8 +15,26 @@ _POWER_FLOOR = 1e-10
 """The least power a mel band can have, -100 dB (`amin` of torchaudio's `AmplitudeToDB`)."""
 
 
+class Features(nn.Module, abc.ABC):
+    """What the encoder reads, made of a waveform on the device. Subclasses are final.
+
+    Settings name it by this type: of a union of final classes jsonargparse silently takes the first.
+    """
+
+    reads: ClassVar[Literal["mel", "waveform"]]
+    """What it gives, in the words of `Encoder.reads`."""
+
+    @abc.abstractmethod
+    def settings(self) -> dict[str, int]:
+        """What must agree between the data and a checkpoint (the statistics may differ)."""
+
+    @abc.abstractmethod
+    def forward(self, waveform_BN: Tensor) -> Tensor:
+        """Features of a waveform (B, N) at `SAMPLE_RATE`."""
+
+
 @final
-class LogMel(nn.Module):
+class LogMel(Features):
     """Waveform to normalised log-mel, as in the authors' code.
 
     It is `torchaudio.transforms.MelSpectrogram` (power, HTK mel scale, Hann window, centred frames) and then
@@ -36,8 +55,7 @@ class LogMel(nn.Module):
         ValueError: A size that is not positive, or statistics that cannot normalise.
     """
 
-    reads: Literal["mel"] = "mel"
-    """What it gives, in the words of `Encoder.reads`."""
+    reads: ClassVar[Literal["mel", "waveform"]] = "mel"
 
     window: Tensor
     filters: Tensor
@@ -77,7 +95,7 @@ class LogMel(nn.Module):
         return num_samples // self.hop_length
 
     def settings(self) -> dict[str, int]:
-        """What must agree between the data and a checkpoint (the statistics may differ)."""
+        """See `Features.settings`."""
         return {
             "sample_rate": SAMPLE_RATE,
             "n_fft": self.n_fft,
@@ -123,14 +141,13 @@ class LogMel(nn.Module):
 
 
 @final
-class Waveform(nn.Module):
+class Waveform(Features):
     """The waveform as it is, for encoders that hear it themselves (MERT)."""
 
-    reads: Literal["waveform"] = "waveform"
-    """What it gives, in the words of `Encoder.reads`."""
+    reads: ClassVar[Literal["mel", "waveform"]] = "waveform"
 
     def settings(self) -> dict[str, int]:
-        """What must agree between the data and a checkpoint."""
+        """See `Features.settings`."""
         return {"sample_rate": SAMPLE_RATE}
 
     def forward(self, waveform_BN: Tensor) -> Tensor:

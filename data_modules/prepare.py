@@ -54,7 +54,7 @@ def _prepare(
 ) -> None:
     _check_plan(corpus, items, out, tracks_per_shard)
     for remark in corpus.remarks():
-        console.print(f"{corpus.name}: {remark}", highlight=False)
+        console.print(f"{corpus.name}: {escape(remark)}", highlight=False)
     if (out / "index.parquet").exists():
         console.print(f"{out} is prepared already: nothing to do")
         _report(corpus, out, console)

@@ -15,7 +15,7 @@ from data_modules.batches import TaskBatch
 from data_modules.clips import Clip, GridClips, RandomClips, Samples, Source, WholeTracks
 from data_modules.corpora.base import Kind, Split
 from data_modules.files import AudioFiles
-from data_modules.mel import LogMel, Waveform
+from data_modules.mel import Features, LogMel
 from data_modules.order import ResumableSampler
 from data_modules.pretrain import default_workers
 from data_modules.shards import Entry, Prepared
@@ -57,7 +57,7 @@ class TaskData(L.LightningDataModule):
         root: Path | None = None,
         clip_s: float = 12.0,
         batch_size: int = 16,
-        features: LogMel | Waveform | None = None,
+        features: Features | None = None,
         cache: bool = False,
         cache_window_s: float = 30.0,
         seed: int = 0,
@@ -111,12 +111,14 @@ class TaskData(L.LightningDataModule):
                         f"leave data.features out to take the encoder's, or set {key} to {mel[key]:g}"
                     )
             features.normalise(mel["mean"], mel["std"])
-        elif self.root is not None:
-            statistics = mel_statistics(self.prepared, features.hop_length, features.num_mels, features.n_fft)
+        elif self.root is None:
+            raise ValueError("data.root: name a prepared folder, whose mel statistics this encoder needs")
+        else:
+            statistics = mel_statistics(Prepared(self.root), features.hop_length, features.num_mels, features.n_fft)
             features.normalise(statistics.mean, statistics.std)
 
     @property
-    def features(self) -> LogMel | Waveform:
+    def features(self) -> Features:
         """The feature module, once the model has asked for its own."""
         if self._features is None:
             self._features = LogMel()

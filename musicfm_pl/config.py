@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,14 +12,16 @@ import yaml
 def expand_extends(arguments: Sequence[str]) -> list[str]:
     """Command-line arguments in which each `--config FILE` stands after the files that FILE extends.
 
-    A YAML lists under `extends:` what it builds on, as paths relative to itself; later files win. The merging is
-    left to jsonargparse.
+    Files come first, wherever they were given: any other setting on the command line wins over them. A YAML lists
+    under `extends:` what it builds on, as paths relative to itself; later files win. The merging is left to
+    jsonargparse.
 
     Raises:
         FileNotFoundError: A file does not exist; the message names who extends it.
         ValueError: Files extend each other in a circle, or a file is no mapping.
     """
-    expanded: list[str] = []
+    configs: list[str] = []
+    others: list[str] = []
     arguments = list(arguments)
     while arguments:
         argument = arguments.pop(0)
@@ -26,10 +29,10 @@ def expand_extends(arguments: Sequence[str]) -> list[str]:
             argument = f"--config={arguments.pop(0)}"
         if argument.startswith("--config="):
             for file in layers(Path(argument.removeprefix("--config="))):
-                expanded += ["--config", str(file)]
+                configs += ["--config", str(file)]
         else:
-            expanded.append(argument)
-    return expanded
+            others.append(argument)
+    return [*configs, *others]
 
 
 def layers(file: Path, within: tuple[Path, ...] = ()) -> list[Path]:
@@ -39,7 +42,10 @@ def layers(file: Path, within: tuple[Path, ...] = ()) -> list[Path]:
         raise FileNotFoundError(f"--config: there is no file {file}{asked}")
     if file.resolve() in [path.resolve() for path in within]:
         raise ValueError(f"extends: a circle, {' -> '.join(map(str, [*within, file]))}")
-    content = yaml.safe_load(file.read_text()) or {}
+    try:
+        content = yaml.safe_load(file.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file}: no YAML ({error})") from error
     if not isinstance(content, dict):
         raise ValueError(f"{file}: an experiment is a mapping of settings, not a {type(content).__name__}")
     extends = content.get("extends") or []
@@ -52,7 +58,7 @@ def layers(file: Path, within: tuple[Path, ...] = ()) -> list[Path]:
 def last_config(arguments: Sequence[str]) -> Path | None:
     """The configuration file that names the run: the last one on the command line."""
     found = None
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in itertools.pairwise([*arguments, ""]):
         if argument in ("--config", "-c"):
             found = Path(following)
         elif argument.startswith("--config="):

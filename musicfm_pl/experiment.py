@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sys
 import warnings
@@ -73,6 +74,8 @@ class ExperimentCLI(LightningCLI):
         if config.ckpt_path is None:
             config.ckpt_path = _checkpoint(run_dir, str(self.subcommand))
         config.weights_only = True
+        if self.subcommand == "predict":
+            config.return_predictions = False  # they are written, not collected
         config.extends = []  # merged by now: the record in the run directory stands alone
         self.run_dir = run_dir
 
@@ -91,6 +94,16 @@ class ExperimentCLI(LightningCLI):
         last = self.run_dir / "checkpoints" / "last.ckpt"
         trainer.callbacks.append(LastCheckpoint(last, config.checkpoint.every_n_train_steps))  # type: ignore[attr-defined]
         return trainer
+
+    def before_test(self) -> None:
+        """A pretraining run has neither tests nor predictions."""
+        if isinstance(self.model, MaskedTokenModel):
+            raise ValueError(
+                f"a pretraining run is judged by its tasks: musicfm fit --config experiments/tasks/beat.yaml "
+                f"--model.encoder musicfm_pl.encoders.pretrained.Pretrained --model.encoder.run {self.run_dir}"
+            )
+
+    before_predict = before_test
 
     def after_fit(self) -> None:
         """A pretraining run ends with a validation, whose figures are its results."""
@@ -179,7 +192,7 @@ def _quieten() -> None:
 def _with_run_dir(arguments: list[str]) -> list[str]:
     named = [
         following if argument == "--run_dir" else argument.removeprefix("--run_dir=")
-        for argument, following in zip(arguments, [*arguments[1:], ""], strict=True)
+        for argument, following in itertools.pairwise([*arguments, ""])
         if argument == "--run_dir" or argument.startswith("--run_dir=")
     ]
     config = last_config(arguments)

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import miniature
+import command
 import pytest
 
 Musicfm = Callable[..., subprocess.CompletedProcess[str]]
@@ -42,11 +42,11 @@ def prepared(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """The miniature corpus, as `musicfm prepare` leaves it. Not to be changed."""
     return once(
         "data",
-        lambda out: miniature.succeed("prepare", "--corpus", "miniature.Miniature", "--out", out, "--jobs", "1"),
+        lambda out: command.succeed("prepare", "--corpus", "miniature.Miniature", "--out", out, "--jobs", "1"),
     )
 
 
 @pytest.fixture(scope="session")
 def pretrained_run(once: Callable[[str, Callable[[Path], object]], Path], prepared: Path) -> Path:
     """A run of `musicfm fit` of four steps. Not to be changed."""
-    return once("pretrained", lambda out: miniature.succeed("fit", *miniature.pretraining(prepared, out, 4)))
+    return once("pretrained", lambda out: command.succeed("fit", *command.pretraining(prepared, out, 4)))

@@ -120,10 +120,6 @@ class MaskedTokenModel(L.LightningModule):
         counts_K = self.trainer.strategy.reduce(self._counts_K.clone(), reduce_op="sum")
         self.log_dict({f"val/{name}": value for name, value in codebook_use(counts_K).items()})
 
-    def test_step(self, batch: PretrainBatch, batch_idx: int) -> None:
-        """Not used: a pretrained encoder is judged by its tasks."""
-        raise RuntimeError("a pretraining run has no test; probe it: musicfm fit --config experiments/tasks/beat.yaml")
-
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine to zero at the last step."""
         decayed = [p for p in self.parameters() if p.requires_grad and p.dim() > 1]

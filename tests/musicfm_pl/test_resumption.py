@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import miniature
+import command
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -20,7 +20,7 @@ OFTEN = ("--checkpoint.every_n_train_steps", "1", "--trainer.val_check_interval"
 
 def interrupted_at(step: int) -> tuple[str, ...]:
     """Ctrl-C in that step, before it is saved: the checkpoint is that of the step before."""
-    return ("--trainer.callbacks+=miniature.InterruptAt", "--trainer.callbacks.step", str(step))
+    return ("--trainer.callbacks+=interruptions.InterruptAt", "--trainer.callbacks.step", str(step))
 
 
 def checkpoint(run: Path) -> dict[str, Any]:
@@ -52,35 +52,35 @@ def assert_same(run: Path, whole: Path) -> None:
 @pytest.fixture(scope="module")
 def whole(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("whole")
-    miniature.succeed("fit", *miniature.pretraining(prepared, run, STEPS, *OFTEN))
+    command.succeed("fit", *command.pretraining(prepared, run, STEPS, *OFTEN))
     return run
 
 
 @pytest.mark.parametrize("step", [2, 4, 5, 6, 9])
 def test_interrupted_anywhere_in_an_epoch(prepared: Path, whole: Path, tmp_path: Path, step: int) -> None:
-    arguments = miniature.pretraining(prepared, tmp_path, STEPS, *OFTEN)
-    code, _ = miniature.fail("fit", *arguments, *interrupted_at(step))
+    arguments = command.pretraining(prepared, tmp_path, STEPS, *OFTEN)
+    code, _ = command.fail("fit", *arguments, *interrupted_at(step))
     assert code == 1
     assert checkpoint(tmp_path)["global_step"] == step - 1
-    miniature.succeed("fit", *arguments)
+    command.succeed("fit", *arguments)
     assert_same(tmp_path, whole)
 
 
 def test_interrupted_twice_and_with_processes_that_read_ahead(prepared: Path, whole: Path, tmp_path: Path) -> None:
-    arguments = miniature.pretraining(prepared, tmp_path, STEPS, *OFTEN)
+    arguments = command.pretraining(prepared, tmp_path, STEPS, *OFTEN)
     workers = ("--data.num_workers", "1")
-    assert miniature.fail("fit", *arguments, *interrupted_at(4), *workers)[0] == 1
-    assert miniature.fail("fit", *arguments, *interrupted_at(8), *workers)[0] == 1
-    miniature.succeed("fit", *arguments, *workers)
+    assert command.fail("fit", *arguments, *interrupted_at(4), *workers)[0] == 1
+    assert command.fail("fit", *arguments, *interrupted_at(8), *workers)[0] == 1
+    command.succeed("fit", *arguments, *workers)
     assert_same(tmp_path, whole)
 
 
 def test_killed(prepared: Path, whole: Path, tmp_path: Path) -> None:
-    arguments = miniature.pretraining(prepared, tmp_path, STEPS, *OFTEN)
-    pauses = ("--trainer.callbacks+=miniature.Pause", "--trainer.callbacks.pause_s", "0.3")
+    arguments = command.pretraining(prepared, tmp_path, STEPS, *OFTEN)
+    pauses = ("--trainer.callbacks+=interruptions.Pause", "--trainer.callbacks.pause_s", "0.3")
     process = subprocess.Popen(
-        miniature.command("fit", *arguments, *pauses),
-        env=miniature.environment(),
+        command.command("fit", *arguments, *pauses),
+        env=command.environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -92,7 +92,7 @@ def test_killed(prepared: Path, whole: Path, tmp_path: Path) -> None:
     assert process.wait() == -signal.SIGKILL
     assert 1 <= checkpoint(tmp_path)["global_step"] < STEPS
     assert not (tmp_path / "results.json").exists()
-    miniature.succeed("fit", *arguments)
+    command.succeed("fit", *arguments)
     assert_same(tmp_path, whole)
     assert (tmp_path / "results.json").exists()
 
@@ -101,7 +101,7 @@ def test_a_finished_run_repeats_nothing(prepared: Path, whole: Path) -> None:
     files = [whole / "results.json", whole / "checkpoints" / "last.ckpt"]
     before = [(file.stat().st_mtime_ns, file.read_bytes()) for file in files]
     start = time.monotonic()
-    miniature.succeed("fit", *miniature.pretraining(prepared, whole, STEPS, *OFTEN))
+    command.succeed("fit", *command.pretraining(prepared, whole, STEPS, *OFTEN))
     assert time.monotonic() - start < 20
     assert [(file.stat().st_mtime_ns, file.read_bytes()) for file in files] == before
 
@@ -111,10 +111,10 @@ def test_more_steps_go_on_with_the_clips_that_were_not_seen(
 ) -> None:
     """A run that reached `max_steps` within an epoch, and then was given a higher one."""
     monkeypatch.setenv("SEEN", str(tmp_path / "seen"))
-    seen = ("--trainer.callbacks+=miniature.Seen", "--checkpoint.every_n_train_steps", "1")
+    seen = ("--trainer.callbacks+=interruptions.Seen", "--checkpoint.every_n_train_steps", "1")
     for run, steps in (("whole", 7), ("parts", 3), ("parts", 7)):
         monkeypatch.setenv("SEEN", str(tmp_path / f"{run}.txt"))
-        miniature.succeed("fit", *miniature.pretraining(prepared, tmp_path / run, steps, *seen))
+        command.succeed("fit", *command.pretraining(prepared, tmp_path / run, steps, *seen))
     lines = (tmp_path / "whole.txt").read_text().splitlines()
     assert (tmp_path / "parts.txt").read_text().splitlines() == lines
     assert len(lines) == len(set(lines)) == 7
@@ -123,14 +123,14 @@ def test_more_steps_go_on_with_the_clips_that_were_not_seen(
 def test_a_task_goes_on_exactly(prepared: Path, pretrained_run: Path, tmp_path: Path) -> None:
     def arguments(name: str) -> list[str]:
         return [
-            *miniature.probing("chord", prepared, tmp_path / name, *miniature.encoder("Pretrained", pretrained_run)),
+            *command.probing("chord", prepared, tmp_path / name, *command.encoder("Pretrained", pretrained_run)),
             *("--trainer.max_steps", "7", "--trainer.val_check_interval", "2", "--model.freeze", "false"),
         ]
 
-    miniature.succeed("fit", *arguments("whole"))
-    assert miniature.fail("fit", *arguments("parts"), *interrupted_at(5))[0] == 1
+    command.succeed("fit", *arguments("whole"))
+    assert command.fail("fit", *arguments("parts"), *interrupted_at(5))[0] == 1
     assert checkpoint(tmp_path / "parts")["global_step"] == 4
-    miniature.succeed("fit", *arguments("parts"))
+    command.succeed("fit", *arguments("parts"))
     for name in ("last.ckpt", "best.ckpt"):
         one, other = (
             torch.load(tmp_path / run / "checkpoints" / name, weights_only=True) for run in ("parts", "whole")
@@ -141,9 +141,7 @@ def test_a_task_goes_on_exactly(prepared: Path, pretrained_run: Path, tmp_path: 
 
 
 def test_epochs_are_refused_since_the_schedule_counts_steps(prepared: Path, tmp_path: Path) -> None:
-    code, said = miniature.fail(
-        "fit", *miniature.pretraining(prepared, tmp_path / "run", 3, "--trainer.max_epochs", "2")
-    )
+    code, said = command.fail("fit", *command.pretraining(prepared, tmp_path / "run", 3, "--trainer.max_epochs", "2"))
     assert code == 2
     assert "trainer.max_epochs at -1 (got 2)" in said
 
@@ -151,15 +149,15 @@ def test_epochs_are_refused_since_the_schedule_counts_steps(prepared: Path, tmp_
 def test_the_last_checkpoint_is_that_of_the_last_step(prepared: Path, tmp_path: Path) -> None:
     """Also where the interval does not divide the run, and where the last validation was not the best."""
     every_2 = ("--checkpoint.every_n_train_steps", "2")
-    miniature.succeed("fit", *miniature.pretraining(prepared, tmp_path / "pretraining", 3, *every_2))
+    command.succeed("fit", *command.pretraining(prepared, tmp_path / "pretraining", 3, *every_2))
     assert checkpoint(tmp_path / "pretraining")["global_step"] == 3
 
     # As if the loss were better the higher: the first checkpoint is the best.
     upside_down = ("--checkpoint.mode", "max", "--trainer.val_check_interval", "1", "--trainer.max_steps", "4")
-    probe = miniature.probing("chord", prepared, tmp_path / "probe", *miniature.encoder("MelFrames"), *upside_down)
-    miniature.succeed("fit", *probe)
+    probe = command.probing("chord", prepared, tmp_path / "probe", *command.encoder("MelFrames"), *upside_down)
+    command.succeed("fit", *probe)
     best = torch.load(tmp_path / "probe" / "checkpoints" / "best.ckpt", weights_only=True)
     assert best["global_step"] < checkpoint(tmp_path / "probe")["global_step"] == 4
     before = (tmp_path / "probe" / "checkpoints" / "best.ckpt").read_bytes()
-    miniature.succeed("fit", *probe)
+    command.succeed("fit", *probe)
     assert (tmp_path / "probe" / "checkpoints" / "best.ckpt").read_bytes() == before

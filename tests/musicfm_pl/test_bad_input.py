@@ -96,20 +96,13 @@ class TestYaml:
         for name, extends in (("a", []), ("b", ["a"]), ("c", ["a"]), ("d", ["b", "c"])):
             (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({"extends": [f"{other}.yaml" for other in extends]}))
         assert [file.stem for file in layers(tmp_path / "d.yaml")] == ["a", "b", "a", "c", "d"]
-        arguments = [
-            "--data.root",
-            "x",
-            f"--config={tmp_path / 'b.yaml'}",
-            "--name",
-            "n",
-            "-c",
-            str(tmp_path / "c.yaml"),
-        ]
+        b, c = tmp_path / "b.yaml", tmp_path / "c.yaml"
+        arguments = ["--data.root", "x", f"--config={b}", "--name", "n", "-c", str(c)]
         assert [Path(one).stem for one in expand_extends(arguments)] == [
             *("--config", "a", "--config", "b", "--config", "a", "--config", "c"),
             *("--data", "x", "--name", "n"),
         ]
-        assert last_config(arguments) == tmp_path / "c.yaml"
+        assert last_config(arguments) == c
         assert run_directory(Path("experiments/tasks/beat.yaml")) == Path("runs/tasks/beat")
         assert run_directory(Path("/x/experiments/y/experiments/demo/z.yaml")) == Path("runs/demo/z")
         assert run_directory(Path("mine.yaml")) == Path("runs/mine")

@@ -1,0 +1,150 @@
+"""Every YAML under `experiments/` is one that the command line accepts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jsonargparse
+import lightning as L
+import pytest
+import torch
+import yaml
+from lightning.pytorch.cli import LightningArgumentParser
+
+from data_modules.pretrain import PretrainData
+from musicfm_pl.cells import read_grid
+from musicfm_pl.config import expand_extends, layers
+from musicfm_pl.encoders.base import Encoder
+from musicfm_pl.encoders.rates import check_rate
+from musicfm_pl.experiment import ExperimentCLI
+from musicfm_pl.systems.pretrain import MaskedTokenModel
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+ALL = sorted(EXPERIMENTS.rglob("*.yaml"))
+GRIDS = sorted((EXPERIMENTS / "grids").rglob("*.yaml"))
+PRETRAIN = sorted((EXPERIMENTS / "pretrain").glob("*.yaml"))
+TASKS = sorted((EXPERIMENTS / "tasks").glob("*.yaml"))
+SIZES = {"fm3": 330e6, "fm4": 330e6, "fm5": 330e6, "fm6": 330e6, "fm7": 330e6, "small": 2e6}
+"""Parameters of the encoders, as the study and the files have it."""
+
+
+def name_of(file: Path) -> str:
+    return file.relative_to(EXPERIMENTS).with_suffix("").as_posix()
+
+
+class _FoundParser(Exception):
+    pass
+
+
+class _OnlyParser(ExperimentCLI):
+    """Stops before it parses the arguments of a process, and so before it builds models."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: object) -> None:
+        raise _FoundParser(parser)
+
+
+@pytest.fixture(scope="module")
+def parser() -> jsonargparse.ArgumentParser:
+    """Of `musicfm fit`, as the real command builds it."""
+    with pytest.raises(_FoundParser) as found:
+        _OnlyParser(
+            model_class=L.LightningModule,
+            datamodule_class=L.LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            parser_kwargs={"parser_mode": "omegaconf+", "prog": "musicfm"},
+            auto_configure_optimizers=False,
+            run=False,
+        )
+    found_parser = found.value.args[0]
+    assert isinstance(found_parser, jsonargparse.ArgumentParser)
+    return found_parser
+
+
+def parsed(parser: jsonargparse.ArgumentParser, *files: Path, more: tuple[str, ...] = ()) -> jsonargparse.Namespace:
+    arguments = [argument for file in files for argument in ("--config", str(file))]
+    return parser.parse_args(expand_extends([*arguments, *more]))
+
+
+@pytest.mark.parametrize("file", ALL, ids=name_of)
+def test_opens_with_a_comment(file: Path) -> None:
+    first = file.read_text().splitlines()[0]
+    assert first.startswith("# ") and len(first) > 10, "what it is, in the first line"
+
+
+@pytest.mark.parametrize("file", [*PRETRAIN, *TASKS], ids=name_of)
+def test_says_its_command(file: Path) -> None:
+    comment = "".join(line for line in file.read_text().splitlines() if line.startswith("#"))
+    assert f"--config experiments/{name_of(file)}.yaml" in comment
+
+
+@pytest.mark.parametrize("file", [file for file in ALL if file not in GRIDS], ids=name_of)
+def test_what_it_extends_is_there_and_it_is_no_copy(file: Path) -> None:
+    assert layers(file)[-1] == file
+    if file.parent.name in ("pretrain", "tasks"):
+        assert len(layers(file)) > 1, "states only what differs from what it extends"
+
+
+@pytest.mark.parametrize("file", [*PRETRAIN, EXPERIMENTS / "demo" / "pretrain.yaml"], ids=name_of)
+def test_pretraining_parses_and_fits_together(file: Path, parser: jsonargparse.ArgumentParser) -> None:
+    """The encoder is built on the meta device: its shapes are real, its weights take no memory."""
+    config = parsed(parser, file, more=("--data.root", "unused"))
+    assert config.name
+    assert config.model.class_path == f"{MaskedTokenModel.__module__}.MaskedTokenModel"
+    assert config.data.class_path == f"{PretrainData.__module__}.PretrainData"
+    model, data = config.model.init_args, config.data.init_args
+    encoders = jsonargparse.ArgumentParser()
+    encoders.add_subclass_arguments(Encoder, "encoder")
+    with torch.device("meta"):
+        encoder = encoders.instantiate(jsonargparse.Namespace(encoder=model.encoder)).encoder
+    check_rate(model.rate_hz, data.features.get("init_args", data.features).hop_length, encoder.stride)
+    size = sum(parameter.numel() for parameter in encoder.parameters())
+    assert size == pytest.approx(SIZES.get(file.stem, 2e6), rel=0.15)
+    assert config.trainer.max_steps > 0 and config.trainer.max_epochs == -1
+
+
+@pytest.mark.parametrize("file", TASKS, ids=name_of)
+@pytest.mark.parametrize("mode", sorted((EXPERIMENTS / "modes").glob("*.yaml")), ids=name_of)
+def test_tasks_parse_in_every_mode(file: Path, mode: Path, parser: jsonargparse.ArgumentParser) -> None:
+    more = ("--data.root", "unused", "--model.encoder", "musicfm_pl.encoders.mel_frames.MelFrames")
+    config = parsed(parser, file, mode, more=more)
+    assert config.model.init_args.head.class_path.startswith(f"musicfm_pl.heads.{file.stem}.")
+    assert config.model.init_args.freeze == (mode.stem == "probe")
+    assert config.data.init_args.cache == (mode.stem == "probe")
+    assert config.checkpoint.monitor == "val/loss"
+
+
+@pytest.mark.parametrize("file", sorted((EXPERIMENTS / "axes").rglob("*.yaml")), ids=name_of)
+def test_every_axis_is_taken_by_a_pretraining_run(file: Path, parser: jsonargparse.ArgumentParser) -> None:
+    """Laid over the headline model: a key that nobody knows would be refused."""
+    parsed(parser, EXPERIMENTS / "pretrain" / "fm7.yaml", file, more=("--data.root", "unused"))
+
+
+@pytest.mark.parametrize(
+    "file",
+    [file for file in sorted((EXPERIMENTS / "demo").glob("*.yaml")) if file.stem != "pretrain"],
+    ids=name_of,
+)
+def test_layers_of_the_demo_are_taken_by_a_task(file: Path, parser: jsonargparse.ArgumentParser) -> None:
+    names_encoder = "encoder" in (yaml.safe_load(file.read_text())["model"]["init_args"])
+    more = () if names_encoder else ("--model.encoder", "musicfm_pl.encoders.mel_frames.MelFrames")
+    run = ("--model.encoder.run", "runs/x") if file.stem in ("pretrained", "random") else ()
+    parsed(parser, EXPERIMENTS / "tasks" / "chord.yaml", file, more=(*more, *run, "--data.root", "unused"))
+
+
+@pytest.mark.parametrize("file", GRIDS, ids=name_of)
+def test_grids_can_be_read_and_name_files_that_are_there(file: Path) -> None:
+    cells = read_grid(file)
+    assert cells
+    for cell in cells:
+        for line in cell.commands:
+            words = line if isinstance(line, list | tuple) else line.split()
+            for word, following in zip(words, [*words[1:], ""], strict=True):
+                if word == "--config":
+                    assert (EXPERIMENTS.parent / following).is_file(), f"{cell.run}: {following}"
+
+
+def test_every_folder_is_looked_at_here() -> None:
+    known = {"base", "axes", "pretrain", "tasks", "modes", "demo", "grids"}
+    assert {folder.name for folder in EXPERIMENTS.iterdir() if folder.is_dir()} <= known, "add a test of what it holds"

@@ -20,7 +20,7 @@ from data_modules.task import TaskData
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.heads.base import Estimate, Head, Scores
 from musicfm_pl.systems.schedule import warmup_cosine
-from musicfm_pl.systems.windows import lattice, plan, stitch
+from musicfm_pl.systems.windows import Window, lattice, plan, stitch
 
 
 class TaskModel(L.LightningModule):
@@ -36,6 +36,8 @@ class TaskModel(L.LightningModule):
         layer: The hidden state that the head reads: a number, `last`, or `all` for a learned weighting of all.
         learning_rate: Of the head.
         encoder_learning_rate: Of the encoder, where it is not frozen.
+        layer_learning_rate: Of the weighting of layers. AdamW moves a logit by about this much a step, so that a
+            head's learning rate would leave the layers mixed alike for thousands of steps.
         weight_decay: Of AdamW.
         warmup_steps: Of the schedule; at most a tenth of the run.
         overlap: Share of a window that the next one repeats, when whole tracks are decoded.
@@ -50,6 +52,7 @@ class TaskModel(L.LightningModule):
         layer: int | Literal["last", "all"] = "last",
         learning_rate: float = 1e-3,
         encoder_learning_rate: float = 1e-5,
+        layer_learning_rate: float = 0.03,
         weight_decay: float = 0.01,
         warmup_steps: int = 500,
         overlap: float = 0.5,
@@ -65,8 +68,15 @@ class TaskModel(L.LightningModule):
             self.layer_weights: nn.Parameter | None = None
         else:
             self.layer_weights = nn.Parameter(torch.zeros(encoder.num_layers + 1))
+        # Hidden states differ in scale between layers and encoders; a probe should not depend on that. BatchNorm
+        # without parameters in front of the head is what MAE probes with (arXiv 2111.06377, A.1).
+        num_states = len(self.layer_weights) if self.layer_weights is not None else 1
+        self.standards = nn.ModuleList(
+            nn.BatchNorm1d(encoder.dim, affine=False) for _ in range(num_states if freeze else 0)
+        )
         self.learning_rate = learning_rate
         self.encoder_learning_rate = encoder_learning_rate
+        self.layer_learning_rate = layer_learning_rate
         self.weight_decay = weight_decay
         self.warmup_steps = warmup_steps
         self.overlap = overlap
@@ -74,7 +84,8 @@ class TaskModel(L.LightningModule):
         self.scores: Scores | None = None
         self._judged: list[tuple[str, Spans, Estimate, float]] = []
         if freeze:
-            encoder.requires_grad_(False)
+            # Lightning leaves modes as they are, and modules are made in training mode.
+            encoder.requires_grad_(False).eval()
 
     @property
     def data(self) -> TaskData:
@@ -125,19 +136,23 @@ class TaskModel(L.LightningModule):
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_encoder):
                 states = self.encoder(features, last_layer=last)
         if self.layer_weights is None:
-            return states[int(self.layer)]
+            return self._standard(states[int(self.layer)], 0)
         weights_L = self.layer_weights.softmax(dim=0)
-        return torch.einsum("lbtd,l->btd", torch.stack(list(states)), weights_L)
+        standard = [self._standard(state_BTD, number) for number, state_BTD in enumerate(states)]
+        return torch.einsum("lbtd,l->btd", torch.stack(standard), weights_L)
 
-    def forward(self, features: Tensor, duration_s: float) -> Tensor:
-        """Logits (B, N, K) of clips of one length."""
-        return self.head(self.hidden(features), self.head.num_frames(duration_s))
+    def _standard(self, state_BTD: Tensor, number: int) -> Tensor:
+        return self.standards[number](state_BTD.transpose(1, 2)).transpose(1, 2) if self.standards else state_BTD
+
+    def forward(self, features: Tensor, num_frames: int) -> Tensor:
+        """Logits (B, N, K) of clips of one length, N = `num_frames`."""
+        return self.head(self.hidden(features), num_frames)
 
     def _loss(self, batch: TaskBatch) -> Tensor:
         targets_BNJ = torch.stack(
             [self.head.targets(labels[self.head.kind], batch.duration_s) for labels in batch.references]
         ).to(batch.features.device)
-        return self.head.loss(self(batch.features, batch.duration_s).float(), targets_BNJ)
+        return self.head.loss(self(batch.features, targets_BNJ.shape[1]).float(), targets_BNJ)
 
     def training_step(self, batch: TaskBatch, batch_idx: int) -> Tensor:
         """Loss of a batch of clips."""
@@ -159,17 +174,25 @@ class TaskModel(L.LightningModule):
         rate_hz = self.head.rate_hz
         frame_s = Fraction(1) / Fraction(str(rate_hz)) if rate_hz else self.token_s
         windows = plan(duration_s, self.data.clip_s, lattice(self.token_s, frame_s), self.overlap)
-        pieces = self._window_outputs(features, duration_s, windows, self.forward)
         if rate_hz is None:
+            pieces = self._window_outputs(features, duration_s, windows, [1] * len(windows), self.forward)
             return torch.cat(pieces).mean(dim=0, keepdim=True)
-        firsts = [round(window.start_s * rate_hz) for window in windows]
         num_frames = self.head.num_frames(duration_s)
+        firsts = [round(window.start_s * rate_hz) for window in windows]
+        lengths = [self.head.num_frames(window.end_s - window.start_s) for window in windows[:-1]]
+        lengths.append(num_frames - firsts[-1])  # the last ends with the track, whatever the rounding
+        pieces = self._window_outputs(features, duration_s, windows, lengths, self.forward)
         return stitch(pieces, firsts, num_frames, "triangle")
 
     def _window_outputs(
-        self, features: Tensor, duration_s: float, windows: Sequence, run: Callable[[Tensor, float], Tensor]
+        self,
+        features: Tensor,
+        duration_s: float,
+        windows: Sequence[Window],
+        lengths: Sequence[int],
+        run: Callable[[Tensor, int], Tensor],
     ) -> list[Tensor]:
-        """`run` on each window, several of one length at a time."""
+        """`run` on each window and the frames it should give, several windows of one length at a time."""
         axis = 2 if features.dim() == 4 else features.dim() - 1
         steps = features.shape[axis]
         rate_hz = steps / duration_s
@@ -177,15 +200,16 @@ class TaskModel(L.LightningModule):
             rate_hz = float(1 / self.token_s)
         elif isinstance(self.data.features, LogMel):
             rate_hz = SAMPLE_RATE / self.data.features.hop_length
-        batches: list[tuple[float, list[Tensor]]] = []
-        for number, window in enumerate(windows):
+        batches: list[tuple[int, list[Tensor]]] = []
+        for number, (window, length) in enumerate(zip(windows, lengths, strict=True)):
             first = round(window.start_s * rate_hz)
             last = steps if number == len(windows) - 1 else min(steps, round(window.end_s * rate_hz))
             part = features.narrow(axis, first, last - first)
-            if not batches or part.shape != batches[-1][1][0].shape or len(batches[-1][1]) == self.window_batch:
-                batches.append((window.end_s - window.start_s, []))
+            full = not batches or len(batches[-1][1]) == self.window_batch
+            if full or length != batches[-1][0] or part.shape != batches[-1][1][0].shape:
+                batches.append((length, []))
             batches[-1][1].append(part)
-        return [piece for length_s, parts in batches for piece in run(torch.cat(parts), length_s).cpu()]
+        return [piece for length, parts in batches for piece in run(torch.cat(parts), length).cpu()]
 
     def test_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Decodes a whole track."""
@@ -233,10 +257,10 @@ class TaskModel(L.LightningModule):
         windows = plan(duration_s, self.data.cache_window_s, self.token_s, self.overlap)
         self.encoder.eval()
 
-        def states(part: Tensor, _: float) -> Tensor:
+        def states(part: Tensor, _: int) -> Tensor:
             return torch.stack(self.encoder(part), dim=2)  # (B, T, L, D)
 
-        pieces_TLD = self._window_outputs(features, duration_s, windows, states)
+        pieces_TLD = self._window_outputs(features, duration_s, windows, [0] * len(windows), states)
         firsts = [round(window.start_s / float(self.token_s)) for window in windows]
         num_tokens = firsts[-1] + len(pieces_TLD[-1])
         return stitch(pieces_TLD, firsts, num_tokens, "centre").transpose(0, 1)
@@ -256,8 +280,9 @@ class TaskModel(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW, with a learning rate each for head and encoder."""
-        head = [*self.head.parameters()] + ([] if self.layer_weights is None else [self.layer_weights])
-        groups = [{"params": head, "lr": self.learning_rate}]
+        groups: list[dict[str, Any]] = [{"params": list(self.head.parameters()), "lr": self.learning_rate}]
+        if self.layer_weights is not None:
+            groups.append({"params": [self.layer_weights], "lr": self.layer_learning_rate, "weight_decay": 0.0})
         if not self.freeze_encoder:
             groups.append({"params": list(self.encoder.parameters()), "lr": self.encoder_learning_rate})
         optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, weight_decay=self.weight_decay)

@@ -77,6 +77,8 @@ def stitch(
         else:
             whole[first : first + length] += values * triangle.reshape(shape)
             weights[first : first + length] += triangle
+    if (weights == 0).any():
+        raise AssertionError(f"frame {int(torch.argmin(weights))} of {num_frames} lies in no window")
     if weight == "triangle":
         whole /= weights.reshape((-1,) + (1,) * (whole.dim() - 1))
     return whole

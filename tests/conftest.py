@@ -8,14 +8,16 @@ import os
 # Before torch: the test processes and what they start share few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import command
 import pytest
+from hypothesis import settings
 
-Musicfm = Callable[..., subprocess.CompletedProcess[str]]
+# How long an example takes depends on what else runs beside it.
+settings.register_profile("musicfm", deadline=None)
+settings.load_profile("musicfm")
 
 
 @pytest.fixture(scope="session")

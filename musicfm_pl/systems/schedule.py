@@ -22,7 +22,7 @@ def warmup_cosine(optimizer: torch.optim.Optimizer, warmup_steps: int, trainer: 
             nothing to anneal towards.
     """
     num_steps = trainer.max_steps
-    if num_steps < 1 or trainer.max_epochs != -1:
+    if num_steps < 1 or trainer.max_epochs not in (None, -1):
         raise ValueError(
             f"trainer.max_steps: the schedule counts in steps, so set how many (got {num_steps}) "
             f"and leave trainer.max_epochs at -1 (got {trainer.max_epochs})"

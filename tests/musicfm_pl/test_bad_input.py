@@ -68,11 +68,12 @@ class TestYaml:
     def test_no_encoder(self, prepared: Path, tmp_path: Path) -> None:
         assert_refused(probe(tmp_path, prepared), "encoder")
 
-    def test_extends_a_file_that_does_not_exist(self, tmp_path: Path) -> None:
+    def test_extends_a_file_that_does_not_exist(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         mine = tmp_path / "mine.yaml"
         mine.write_text("extends: [absent.yaml]\n")
-        done = command.musicfm("fit", "--config", "mine.yaml", cwd=tmp_path)
-        assert_refused((done.returncode, done.stderr), "there is no file absent.yaml, which mine.yaml extends")
+        monkeypatch.chdir(tmp_path)
+        done = command.fail("fit", "--config", "mine.yaml")
+        assert_refused(done, "there is no file absent.yaml, which mine.yaml extends")
         assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
 
     def test_a_circle(self, tmp_path: Path) -> None:

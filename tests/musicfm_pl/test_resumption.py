@@ -66,6 +66,21 @@ def test_interrupted_anywhere_in_an_epoch(prepared: Path, whole: Path, tmp_path:
     assert_same(tmp_path, whole)
 
 
+def test_gradients_of_several_batches(prepared: Path, tmp_path: Path) -> None:
+    """Three batches a step, of which an epoch has four: the last of it is a step of its own."""
+
+    def arguments(run: str) -> list[str]:
+        return command.pretraining(prepared, tmp_path / run, 5, *OFTEN, "--trainer.accumulate_grad_batches", "3")
+
+    command.succeed("fit", *arguments("whole"))
+    assert command.fail("fit", *arguments("parts"), *interrupted_at(4))[0] == 1
+    assert checkpoint(tmp_path / "parts")["global_step"] == 3
+    command.succeed("fit", *arguments("parts"))
+    one, other = checkpoint(tmp_path / "parts"), checkpoint(tmp_path / "whole")
+    assert one["global_step"] == other["global_step"] == 5
+    torch.testing.assert_close(one["state_dict"], other["state_dict"], rtol=0, atol=0)
+
+
 def test_interrupted_twice_and_with_processes_that_read_ahead(prepared: Path, whole: Path, tmp_path: Path) -> None:
     arguments = command.pretraining(prepared, tmp_path, STEPS, *OFTEN)
     workers = ("--data.num_workers", "1")

@@ -1,0 +1,158 @@
+"""Masked token modelling at every rate and length of the study, in small."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_modules import SAMPLE_RATE
+from data_modules.batches import PretrainBatch, masked_tokens
+from data_modules.masking import MelNoise, WaveNoise
+from data_modules.mel import LogMel
+from data_modules.pretrain import PretrainData
+from musicfm_pl.encoders.bert import Bert
+from musicfm_pl.encoders.conformer import Conformer
+from musicfm_pl.systems.pretrain import MaskedTokenModel, codebook_use
+from musicfm_pl.systems.schedule import warmup_cosine
+from musicfm_pl.tokenizers.random_projection import RandomProjection
+
+RATES = {25: (240, (2, 2)), 50: (240, (2, 1)), 75: (320, (1, 1))}
+"""Hop and strides by tokens a second."""
+
+
+def model(time_strides: tuple[int, int], encoder: type[Conformer] | type[Bert] = Conformer) -> MaskedTokenModel:
+    small = encoder(dim=16, num_layers=1, num_heads=2, ffn_dim=8, conv_channels=2, time_strides=time_strides)
+    return MaskedTokenModel(small, lambda frame_dim: RandomProjection(frame_dim, num_codes=16, code_dim=4))
+
+
+def batch(duration_s: float, hop_length: int, masking: WaveNoise | MelNoise, seed: int = 0) -> PretrainBatch:
+    generator = torch.Generator().manual_seed(seed)
+    waveform_BN = 0.1 * torch.randn(2, round(duration_s * SAMPLE_RATE), generator=generator)
+    return PretrainBatch(*masking(waveform_BN, LogMel(hop_length), generator))
+
+
+@pytest.mark.parametrize("rate_hz", RATES)
+@pytest.mark.parametrize("clip_s", [5, 30])
+@pytest.mark.parametrize("masking", [WaveNoise, MelNoise])
+@pytest.mark.parametrize("encoder", [Conformer, Bert])
+def test_rates_and_lengths(
+    rate_hz: int, clip_s: int, masking: type[WaveNoise] | type[MelNoise], encoder: type[Conformer] | type[Bert]
+) -> None:
+    hop_length, strides = RATES[rate_hz]
+    system, clips = model(strides, encoder), batch(clip_s, hop_length, masking())
+    assert clips.mel_BMF.shape == clips.masked_mel_BMF.shape == (2, 128, clip_s * SAMPLE_RATE // hop_length)
+    mask_BT = masked_tokens(clips.mask_BF, system.encoder.stride)
+    assert mask_BT.shape == (2, clip_s * rate_hz) == system.tokens(clips.mel_BMF).shape
+    # Blocks of 0.4 s are whole tokens: a token is masked if any of its frames is.
+    assert torch.equal(mask_BT.repeat_interleave(system.encoder.stride, dim=1), clips.mask_BF)
+    block = round(0.4 * rate_hz)
+    num_blocks = clip_s * rate_hz // block
+    blocks = mask_BT[:, : num_blocks * block].unflatten(1, (num_blocks, block))
+    assert torch.equal(blocks.all(dim=2), blocks.any(dim=2))
+    assert not mask_BT[:, num_blocks * block :].any(), "the tail of 5 s is never masked"
+    logits_PK, targets_P = system(clips)
+    assert logits_PK.shape == (int(mask_BT.sum()), 16)
+    assert targets_P.shape == (len(logits_PK),)
+    assert torch.equal(targets_P, system.tokens(clips.mel_BMF)[mask_BT]), "targets are of the clean mel"
+
+
+@pytest.mark.parametrize("samples", [24000, 24001, 24239, 24480, 25000, 31337])
+@pytest.mark.parametrize("rate_hz", RATES)
+def test_lengths_that_are_no_multiple_of_the_stride(samples: int, rate_hz: int) -> None:
+    hop_length, strides = RATES[rate_hz]
+    system = model(strides)
+    logits_PK, targets_P = system(batch(samples / SAMPLE_RATE, hop_length, WaveNoise(probability=1.0)))
+    num_blocks = samples // 9600
+    assert len(logits_PK) == len(targets_P) == 2 * num_blocks * round(0.4 * rate_hz)
+
+
+def test_the_loss_reaches_every_parameter_and_no_other_token() -> None:
+    system = model((2, 2))
+    clips = batch(2.0, 240, WaveNoise())
+    logits_PK, targets_P = system(clips)
+    torch.nn.functional.cross_entropy(logits_PK, targets_P).backward()
+    lacking = [name for name, parameter in system.named_parameters() if parameter.grad is None]
+    assert not lacking
+    assert not list(system.tokenizer.parameters())
+    # Tokens that are not masked may say anything.
+    noise_BMF = torch.randn_like(clips.mel_BMF)
+    changed = clips._replace(mel_BMF=torch.where(clips.mask_BF[:, None], clips.mel_BMF, noise_BMF))
+    assert torch.equal(system(changed)[1], targets_P)
+
+
+def test_nothing_masked_is_no_crash() -> None:
+    logits_PK, targets_P = model((2, 2))(batch(2.0, 240, WaveNoise(probability=0.0)))
+    assert logits_PK.shape == (0, 16)
+    assert targets_P.shape == (0,)
+
+
+@given(st.lists(st.integers(0, 50), min_size=2, max_size=40).filter(any))
+def test_codebook_use(counts: list[int]) -> None:
+    """Against scipy."""
+    use = codebook_use(torch.tensor(counts, dtype=torch.float))
+    entropy = scipy.stats.entropy(np.array(counts) / sum(counts))
+    assert use["unigram_loss"] == pytest.approx(entropy, abs=1e-5)
+    assert use["perplexity"] == pytest.approx(math.exp(entropy), rel=1e-4)
+    assert use["dead_share"] == pytest.approx(counts.count(0) / len(counts), abs=1e-6)
+    assert use["commonest_accuracy"] == pytest.approx(max(counts) / sum(counts), abs=1e-6)
+    assert use["chance_accuracy"] == 1 / len(counts)
+
+
+def test_codebook_use_at_its_ends() -> None:
+    alike = codebook_use(torch.full((8,), 3.0))
+    assert alike["perplexity"] == pytest.approx(8)
+    assert alike["dead_share"] == 0
+    single = codebook_use(torch.tensor([0.0, 9.0, 0.0, 0.0]))
+    assert single["perplexity"] == pytest.approx(1)
+    assert single["commonest_accuracy"] == 1
+    assert codebook_use(torch.zeros(4))["dead_share"] == 1
+
+
+@pytest.mark.parametrize(("num_steps", "warmup_steps"), [(1000, 100), (1000, 30_000), (10, 5), (2, 1)])
+def test_the_schedule(num_steps: int, warmup_steps: int) -> None:
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=0.5)
+    trainer = L.Trainer(max_steps=num_steps, accelerator="cpu", logger=False, enable_checkpointing=False)
+    scheduler = warmup_cosine(optimizer, warmup_steps, trainer)["lr_scheduler"]["scheduler"]
+    rates = []
+    for _ in range(num_steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    warmup = max(1, min(warmup_steps, num_steps // 10))
+    np.testing.assert_allclose(rates[:warmup], 0.5 * np.arange(1, warmup + 1) / warmup)
+    assert max(rates) == 0.5
+    assert (np.diff(rates[warmup:]) <= 0).all()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)
+    if num_steps == 1000 and warmup == 100:
+        assert rates[550] == pytest.approx(0.25, abs=0.001), "half way down the cosine"
+
+
+def test_a_run_without_an_end_has_no_schedule() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    for limits in ({"max_steps": -1, "max_epochs": -1}, {"max_epochs": 3}):
+        trainer = L.Trainer(**limits, accelerator="cpu", logger=False, enable_checkpointing=False)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=r"trainer\.max_steps"):
+            warmup_cosine(optimizer, 10, trainer)
+
+
+def test_masks_of_validation_are_the_same_every_time(prepared: Path) -> None:
+    data = PretrainData(prepared, clip_s=5.0, batch_size=3, num_workers=0)
+    data.setup("validate")
+    batches = [[data.on_after_batch_transfer(raw, 0) for raw in data.val_dataloader()] for _ in range(2)]
+    assert len(batches[0]) == 3, "eight clips"
+    for one, other in zip(*batches, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    masks = torch.cat([clips.mask_BF for clips in batches[0]])
+    assert len({tuple(mask.tolist()) for mask in masks}) == len(masks), "each clip has its own"
+    few = PretrainData(prepared, clip_s=5.0, batch_size=3, num_workers=0, max_val_clips=4)
+    few.setup("validate")
+    assert sum(len(values) for values, _ in few.val_dataloader()) == 4

@@ -56,12 +56,6 @@ class ExperimentCLI(LightningCLI):
             default=None,
             help="Directory of the run; by default the YAML's path names it: runs/tasks/beat.",
         )
-        parser.add_argument(
-            "--precise",
-            type=bool,
-            default=False,
-            help="Ask torch for deterministic algorithms.",
-        )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.link_arguments("seed_everything", "data.init_args.seed")
 

@@ -43,14 +43,12 @@ class TaskBatch(NamedTuple):
         references: The labels of each clip by kind, in seconds from its start; a kind that the track does
             not have is absent.
         track_ids: Where each clip comes from.
-        starts_s: The start of each clip in its track, in seconds.
     """
 
     features: Tensor
     duration_s: float
     references: list[Mapping[Kind, Spans]]
     track_ids: list[str]
-    starts_s: list[float]
 
 
 def masked_tokens(mask_BF: Tensor, stride: int) -> Tensor:

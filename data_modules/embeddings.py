@@ -55,7 +55,6 @@ def compute(
     digest: str,
     rate_hz: float,
     encode: Callable[[Tensor], Tensor],
-    entries: Sequence[Entry] | None = None,
 ) -> Embeddings:
     """Hidden states of all tracks, from the cache if this encoder has been over this corpus before.
 
@@ -66,14 +65,13 @@ def compute(
         digest: Of the encoder: weights, settings, mel statistics, windows.
         rate_hz: Hidden states a second.
         encode: Waveform (N,), float32 -> hidden states (L, T, D) of a whole track.
-        entries: Tracks; all of the corpus if None.
     """
     folder = prepared.root / "embeddings" / f"{prepared.digest}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "index.json").exists():
-            _write(prepared, folder, rate_hz, encode, prepared.entries if entries is None else entries)
+            _write(prepared, folder, rate_hz, encode, prepared.entries)
     return Embeddings(folder)
 
 
@@ -86,6 +84,10 @@ def _write(
         for entry in progress_of(entries, description="hidden states, once for all tasks", transient=True):
             waveform = torch.from_numpy(prepared.read(entry).astype(np.float32) / 32768.0)
             states_LTD = encode(waveform)
+            if not torch.isfinite(states_LTD.to(torch.float16)).all():
+                raise ValueError(
+                    f"{entry.track_id}: the encoder's hidden states do not fit float16; set data.cache: false"
+                )
             num_states, length, dim = states_LTD.shape
             file.write(states_LTD.transpose(0, 1).to(torch.float16).contiguous().cpu().numpy().tobytes())
             tracks[entry.track_id] = (position, length)

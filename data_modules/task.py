@@ -190,5 +190,4 @@ class TaskData(L.LightningDataModule):
             duration_s=batch.clips[0].duration_s,
             references=[clip.labels for clip in batch.clips],
             track_ids=[clip.track_id for clip in batch.clips],
-            starts_s=[clip.start_s for clip in batch.clips],
         )

@@ -95,17 +95,20 @@ class ResultsWriter(L.Callback):
         config = yaml.safe_load((self.run_dir / "config.yaml").read_text())
         device = trainer.strategy.root_device
         accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        # A test on another corpus than that of the training must not replace the result on its own.
+        own = Path(config["data"]["init_args"]["root"]).resolve() == Path(data.root).resolve()
+        folder = self.run_dir if own else self.run_dir / f"on-{Path(data.root).name}"
         write_result(
-            self.run_dir,
+            folder,
             RunResult(
-                run=run_name(self.run_dir),
+                run=run_name(folder),
                 name=self.name or str(getattr(encoder, "name", type(encoder).__name__)),
                 role=self.role,
                 protocol="musicfm",
                 corpus=card["corpus"],
                 corpus_note=card["note"],
                 licence=card["licence"],
-                seed=int(config["seed_everything"]),
+                seed=int(config["seed_everything"] or 0),
                 num_parameters=sum(parameter.numel() for parameter in encoder.parameters()),
                 config_digest=config_digest(config),
                 versions=versions(),
@@ -114,7 +117,7 @@ class ResultsWriter(L.Callback):
                 **figures,
             ),
         )
-        trainer.print(f"results: {self.run_dir / 'results.json'}")
+        trainer.print(f"results: {folder / 'results.json'}")
 
 
 def run_name(run_dir: Path) -> str:
@@ -225,6 +228,12 @@ class PredictionWriter(L.Callback):
 
     def __init__(self, run_dir: Path) -> None:
         self.folder = run_dir / "predictions"
+
+    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Refuses files whose predictions would overwrite each other."""
+        stems = [file.stem for file in trainer.datamodule.files]  # type: ignore[attr-defined]
+        if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
+            raise ValueError(f"data.files: more than one file is called {', '.join(twice)}; predict them one by one")
 
     def on_predict_batch_end(
         self,

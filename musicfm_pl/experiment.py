@@ -7,19 +7,21 @@ import logging
 import sys
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jsonargparse
 import lightning as L
+import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 import musicfm_pl.encoders.pretrained  # noqa: F401 - known by its short name: `--model.encoder Pretrained`
 from musicfm_pl.callbacks import LastCheckpoint, PredictionWriter, ProgressLines, ResultsWriter, StepSeed
-from musicfm_pl.config import expand_extends, last_config, run_directory
+from musicfm_pl.config import expand_extends, last_config, layers, run_directory
+from musicfm_pl.provenance import IGNORED_KEYS
 from musicfm_pl.results import ResultError, Role, read_result
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 
@@ -30,9 +32,44 @@ class SaveConfig(SaveConfigCallback):
     """Writes `config.yaml` into the run directory, when a run is trained and at no other time."""
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """See `Callback.setup`."""
-        if stage == "fit":
-            super().setup(trainer, pl_module, stage)
+        """See `Callback.setup`.
+
+        Raises:
+            ValueError: The directory holds a run with another model, other data or another seed.
+        """
+        if stage != "fit":
+            return
+        path = Path(trainer.default_root_dir) / "config.yaml"
+        if path.exists() and any((path.parent / "checkpoints").glob("*.ckpt")):
+            before = yaml.safe_load(path.read_text())
+            now = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+            if differing := sorted(_differing(before, now)):
+                raise ValueError(
+                    f"--run_dir: {path.parent} holds a run with other settings ({', '.join(differing)}); go on with "
+                    f"those in its config.yaml, or name a new directory"
+                )
+        super().setup(trainer, pl_module, stage)
+
+
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
+    """Keys of model, data and seed by which two configurations train differently; a run may be made longer."""
+
+    def leaves(value: Any, key: str) -> dict[str, Any]:
+        if isinstance(value, Mapping):
+            below = [(f"{key}.{name}".removesuffix(".init_args"), item) for name, item in value.items()]
+            return {
+                k: v
+                for name, item in below
+                if name.split(".")[-1] not in IGNORED_KEYS
+                for k, v in leaves(item, name).items()
+            }
+        return {key: value}
+
+    old, new = (
+        {k: v for part in ("model", "data", "seed_everything") for k, v in leaves(c.get(part), part).items()}
+        for c in (before, now)
+    )
+    return {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
 
 
 class ExperimentCLI(LightningCLI):
@@ -191,7 +228,8 @@ def _with_run_dir(arguments: list[str]) -> list[str]:
     ]
     config = last_config(arguments)
     if config is not None:
-        return arguments if named else [*arguments, "--run_dir", str(run_directory(config))]
+        in_yaml = any((yaml.safe_load(file.read_text()) or {}).get("run_dir") for file in layers(config))
+        return arguments if named or in_yaml else [*arguments, "--run_dir", str(run_directory(config))]
     if not named:
         raise ValueError("name an experiment: --config experiments/....yaml, or a finished run: --run_dir runs/...")
     recorded = Path(named[-1]) / "config.yaml"

@@ -57,7 +57,7 @@ class RunResult:
         config_digest: See `provenance.config_digest`.
         versions: See `provenance.versions`.
         machine: See `provenance.machine`.
-        seconds: Wall time of the run.
+        seconds: Wall time of the command that wrote this: a test, or the last part of a pretraining run.
         summary: Scores of the whole set by name; None where a figure is not defined.
         notes: What a reader of the figures must know.
         tracks: Scores by track; empty for pretraining.

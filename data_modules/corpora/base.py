@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,11 +66,11 @@ class Corpus(abc.ABC):
     A corpus is pickled to the processes that prepare it.
     """
 
-    name: ClassVar[str]
+    name: str
     """Lower case, as it stands in result tables."""
-    licence: ClassVar[str]
+    licence: str
     """Of the audio and the annotations, as one line."""
-    note: ClassVar[str] = ""
+    note: str = ""
     """What every table made from this corpus must say, such as "synthetic tempo"."""
 
     def fetch(self, say: Callable[[str], None] = print) -> None:  # noqa: B027 - most corpora have nothing to fetch

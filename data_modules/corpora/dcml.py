@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import ClassVar, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -70,18 +70,22 @@ class Dcml(Corpus):
             (2 to 3 hours); or `full`, every movement whole (34 hours).
     """
 
-    name: ClassVar[str] = "dcml"
-    licence: ClassVar[str] = (
+    name = "dcml"
+    licence = (
         "CC BY-NC-SA 4.0, Digital and Cognitive Musicology Lab, EPFL (scores and annotations); "
         "rendered with TimGM6mb.sf2, GPL-2. Not for commercial use; share renders alike"
     )
-    note: ClassVar[str] = "synthetic tempo; rendered with TimGM6mb; the demo profile is cut at 120 s"
+    note = "synthetic tempo; rendered with TimGM6mb"
 
     def __init__(self, root: Path = Path("data/sources/dcml"), profile: Profile = "demo") -> None:
         if profile not in get_args(Profile):
             raise ValueError(f"profile: {profile!r} is unknown; choose one of {', '.join(get_args(Profile))}")
         self.root = Path(root)
         self.profile = profile
+        if profile == "demo":
+            # Excerpts are another test set than whole movements: their figures must not share a table.
+            self.name = "dcml-demo"
+            self.note = f"{self.note}; 85 excerpts, each cut at 120 s"
 
     def fetch(self, say: Callable[[str], None] = print) -> None:
         """Downloads the scores with pip, checks them by sha256 and converts them; see `Corpus.fetch`.

@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 from data_modules.audio import SUFFIXES, read_audio
 from data_modules.corpora.base import Corpus, Item, Split, Track
@@ -32,8 +31,8 @@ class Folder(Corpus):
         root: The top of the tree.
     """
 
-    name: ClassVar[str] = "folder"
-    licence: ClassVar[str] = "unknown: the user's own files"
+    name = "folder"
+    licence = "unknown: the user's own files"
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)

@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pretty_midi
@@ -42,9 +41,9 @@ class Pop909(Corpus):
         root: The folder that holds 001, 002, ..., or its parent (where it is called POP909).
     """
 
-    name: ClassVar[str] = "pop909"
-    licence: ClassVar[str] = "MIT (POP909, Music X Lab; phrase structure, Shuqi Dai); rendered with TimGM6mb"
-    note: ClassVar[str] = "synthetic performance"
+    name = "pop909"
+    licence = "MIT (POP909, Music X Lab; phrase structure, Shuqi Dai); rendered with TimGM6mb"
+    note = "synthetic performance"
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import ClassVar
 
 from data_modules.corpora.accompaniment import band
 from data_modules.corpora.base import Corpus, Item, Kind, Track
@@ -26,9 +25,9 @@ _SLOW, _FAST = 90, 130
 class Tiny(Corpus):
     """Old tunes that this project wrote down itself, with labels of all five kinds: the tests' corpus."""
 
-    name: ClassVar[str] = "tiny"
-    licence: ClassVar[str] = "CC0 1.0 (tunes in the public domain, written down and arranged for this project)"
-    note: ClassVar[str] = "synthetic performance"
+    name = "tiny"
+    licence = "CC0 1.0 (tunes in the public domain, written down and arranged for this project)"
+    note = "synthetic performance"
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`; a tune is its own group."""

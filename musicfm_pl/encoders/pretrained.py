@@ -53,11 +53,11 @@ class Pretrained(Encoder):
 
 @final
 class Untrained(Encoder):
-    """The baseline to `Pretrained`: the encoder of the same run, with the same mel, as it was before any step.
+    """The baseline to `Pretrained`: the encoder of the same run, with the same mel, and random weights.
 
     Args:
         run: As for `Pretrained`.
-        seed: Of the random weights, drawn aside from the global generator.
+        seed: Of the weights: another draw of the encoder's initialisation, made aside from the global generator.
         checkpoint: Where the mel settings are read.
     """
 

@@ -65,6 +65,11 @@ class MaskedTokenModel(L.LightningModule):
             raise ValueError(f"data: masked token modelling needs PretrainData, not {type(data).__name__}")
         check_rate(self.rate_hz, data.features.hop_length, self.encoder.stride)
         data.masking.check(data.features.hop_length, self.encoder.stride)
+        if data.masking.probability == 0 or data.clip_s < data.masking.block_s:
+            raise ValueError(
+                f"data.masking: nothing would ever be masked (probability {data.masking.probability}, blocks of "
+                f"{data.masking.block_s} s in clips of {data.clip_s} s), so there is nothing to learn"
+            )
         if data.features.num_mels != self.encoder.num_mels:
             raise ValueError(
                 f"model.encoder.num_mels is {self.encoder.num_mels}, but data.features makes "
@@ -86,6 +91,8 @@ class MaskedTokenModel(L.LightningModule):
     def training_step(self, batch: PretrainBatch, batch_idx: int) -> Tensor:
         """Loss on masked tokens."""
         logits_PK, targets_P = self(batch)
+        if len(targets_P) == 0:  # chance masked nothing, which a small batch of short clips may see
+            return logits_PK.sum() + 0 * sum(p.sum() for p in self.encoder.parameters())
         loss = F.cross_entropy(logits_PK.float(), targets_P)
         accuracy = (logits_PK.argmax(dim=1) == targets_P).float().mean()
         self.log("train/loss", loss, prog_bar=True)

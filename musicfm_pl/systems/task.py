@@ -117,7 +117,7 @@ class TaskModel(L.LightningModule):
             )
         if stage == "fit":
             self.head.learn_labels(entry.labels[self.head.kind] for entry in data.entries("train"))
-        if self.freeze_encoder and data.cache and stage != "predict":
+        if self.hears_windows and stage != "predict":
             data.use_hidden_states(self._digest(), float(1 / self.token_s), self._encode_track)
 
     def train(self, mode: bool = True) -> TaskModel:
@@ -167,6 +167,8 @@ class TaskModel(L.LightningModule):
     def track_logits(self, features: Tensor, duration_s: float) -> Tensor:
         """Logits (N, K) of a whole track, stitched from overlapped windows of the training length.
 
+        A head that gives one output a clip gives one row a window, and averages them itself when it decodes.
+
         Args:
             features: Of one track: mel (1, M, F), waveform (1, N) or cached states (1, L, T, D).
             duration_s: Length of the track.
@@ -176,7 +178,7 @@ class TaskModel(L.LightningModule):
         windows = plan(duration_s, self.data.clip_s, lattice(self.token_s, frame_s), self.overlap)
         if rate_hz is None:
             pieces = self._window_outputs(features, duration_s, windows, [1] * len(windows), self.forward)
-            return torch.cat(pieces).mean(dim=0, keepdim=True)
+            return torch.cat(pieces).float()
         num_frames = self.head.num_frames(duration_s)
         firsts = [round(window.start_s * rate_hz) for window in windows]
         lengths = [self.head.num_frames(window.end_s - window.start_s) for window in windows[:-1]]
@@ -219,8 +221,11 @@ class TaskModel(L.LightningModule):
         self._judged.append((batch.track_ids[0], reference, estimate, batch.duration_s))
 
     def predict_step(self, batch: TaskBatch, batch_idx: int) -> tuple[str, Estimate]:
-        """The estimate for a whole audio file."""
-        logits_NK = self.track_logits(batch.features, batch.duration_s)
+        """The estimate for a whole audio file, by the same way as at test."""
+        features = batch.features
+        if self.hears_windows:
+            features = self._track_states(features, batch.duration_s)[None].to(features.device)
+        logits_NK = self.track_logits(features, batch.duration_s)
         return batch.track_ids[0], self.head.decode(logits_NK.numpy(), batch.duration_s)
 
     def on_test_epoch_start(self) -> None:
@@ -245,15 +250,25 @@ class TaskModel(L.LightningModule):
         if self.trainer.world_size > 1:
             gathered: list[Any] = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(gathered, self._judged)
-            unique = {row[0]: row for rows in gathered for row in rows}  # the sampler repeats some to fill ranks
+            unique = {row[0]: row for rows in gathered for row in rows}  # ranks may have judged the same track
             self._judged = [unique[track_id] for track_id in sorted(unique)]
         return self._judged
 
-    @torch.no_grad()
+    @property
+    def hears_windows(self) -> bool:
+        """Whether hidden states are those of whole tracks, heard in windows of `data.cache_window_s`."""
+        return self.freeze_encoder and self.data.cache
+
     def _encode_track(self, waveform_N: Tensor) -> Tensor:
+        """All hidden states (L, T, D) of a track, on the device that the run will have."""
+        device = self.trainer.strategy.root_device  # at set-up Lightning has not moved the model there yet
+        self.encoder.to(device)
+        features = self.data.features.to(device)(waveform_N[None].to(device))
+        return self._track_states(features, len(waveform_N) / SAMPLE_RATE)
+
+    @torch.no_grad()
+    def _track_states(self, features: Tensor, duration_s: float) -> Tensor:
         """All hidden states (L, T, D) of a whole track: each from the window in whose middle it lies."""
-        duration_s = len(waveform_N) / SAMPLE_RATE
-        features = self.data.features.to(self.device)(waveform_N[None].to(self.device))
         windows = plan(duration_s, self.data.cache_window_s, self.token_s, self.overlap)
         self.encoder.eval()
 

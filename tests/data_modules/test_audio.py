@@ -58,9 +58,7 @@ def test_other_formats(tmp_path: Path, name: str, container: str, coding: str, r
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-@pytest.mark.parametrize(
-    ("name", "container", "coding", "rate"), [("a.wav", "WAV", "PCM_16", 44100), *FORMATS]
-)
+@pytest.mark.parametrize(("name", "container", "coding", "rate"), [("a.wav", "WAV", "PCM_16", 44100), *FORMATS])
 def test_cut_file_is_refused_by_name(
     tmp_path: Path, name: str, container: str, coding: str, rate: int, share: float
 ) -> None:

@@ -21,9 +21,7 @@ def reference(waveform: torch.Tensor, hop: int, num_mels: int) -> torch.Tensor:
     return torchaudio.transforms.AmplitudeToDB()(mel(waveform))[..., :-1]
 
 
-@pytest.mark.parametrize(
-    ("hop", "num_mels", "num_samples"), [(240, 128, 120_000), (320, 128, 24_123), (240, 64, 1025)]
-)
+@pytest.mark.parametrize(("hop", "num_mels", "num_samples"), [(240, 128, 120_000), (320, 128, 24_123), (240, 64, 1025)])
 def test_equals_torchaudio(hop: int, num_mels: int, num_samples: int) -> None:
     waveform = noise(num_samples)
     mel = LogMel(hop, num_mels)
@@ -31,9 +29,7 @@ def test_equals_torchaudio(hop: int, num_mels: int, num_samples: int) -> None:
     torch.testing.assert_close(mel(waveform), expected, atol=1e-3, rtol=0)
     # The figures of the authors for the Million Song Dataset.
     normalised = LogMel(hop, num_mels, mean=6.768444971712967, std=18.417922652295623)(waveform)
-    torch.testing.assert_close(
-        normalised, (expected - 6.768444971712967) / 18.417922652295623, atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(normalised, (expected - 6.768444971712967) / 18.417922652295623, atol=1e-4, rtol=0)
 
 
 def test_a_tone_lies_in_the_band_of_its_frequency() -> None:

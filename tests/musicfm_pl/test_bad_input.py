@@ -257,7 +257,9 @@ class TestCheckpoints:
         run = tmp_path / "run"
         shutil.copytree(pretrained_run, run)
         done = command.fail("fit", *command.pretraining(prepared, run, 6, "--model.encoder.dim", "16"))
-        assert_refused(done, "the checkpoint is of another model than the configuration describes", "--run_dir")
+        before = (pretrained_run / "config.yaml").read_text()
+        assert_refused(done, "holds a run with other settings (model.encoder.dim)", "--run_dir")
+        assert (run / "config.yaml").read_text() == before, "the record of the run was overwritten"
 
     def test_weights_that_do_not_fit_the_configuration_beside_them(
         self, prepared: Path, pretrained_run: Path, tmp_path: Path

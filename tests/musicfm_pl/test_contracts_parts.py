@@ -152,9 +152,7 @@ class TestEncoder:
         assert torch.equal(x, before), "the input was overwritten"
         assert torch.equal(torch.get_rng_state(), state)
 
-    def test_stopping_early_gives_the_same_states(
-        self, part: type[Encoder], make: Callable[[type], Encoder]
-    ) -> None:
+    def test_stopping_early_gives_the_same_states(self, part: type[Encoder], make: Callable[[type], Encoder]) -> None:
         encoder = make(part).eval()
         x = features(encoder, 57)
         full = encoder(x)
@@ -164,9 +162,7 @@ class TestEncoder:
             for a, b in zip(some, full, strict=False):
                 torch.testing.assert_close(a, b)
 
-    def test_every_parameter_gets_a_gradient(
-        self, part: type[Encoder], make: Callable[[type], Encoder]
-    ) -> None:
+    def test_every_parameter_gets_a_gradient(self, part: type[Encoder], make: Callable[[type], Encoder]) -> None:
         encoder = make(part).train()
         h_BTD = encoder(features(encoder, 60))[-1]
         if not list(encoder.parameters()):
@@ -220,9 +216,7 @@ class TestTokenizer:
     def test_nothing_learns(self, part: type[Tokenizer], make: Callable[[type], Tokenizer]) -> None:
         assert not [p for p in make(part).parameters() if p.requires_grad]
 
-    def test_frame_dim_is_the_first_argument(
-        self, part: type[Tokenizer], make: Callable[[type], Tokenizer]
-    ) -> None:
+    def test_frame_dim_is_the_first_argument(self, part: type[Tokenizer], make: Callable[[type], Tokenizer]) -> None:
         """A YAML gives the rest; the system calls `tokenizer(frame_dim)`."""
         first = next(iter(inspect.signature(part).parameters.values()))
         assert first.name == "frame_dim" and first.default is first.empty
@@ -242,9 +236,7 @@ class TestTokenizer:
 class TestMasking:
     @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(num_samples=st.integers(1100, 60_000), hop=st.sampled_from([240, 320]))
-    def test_shapes(
-        self, part: type[Masking], make: Callable[[type], Masking], num_samples: int, hop: int
-    ) -> None:
+    def test_shapes(self, part: type[Masking], make: Callable[[type], Masking], num_samples: int, hop: int) -> None:
         log_mel = LogMel(hop, 16)
         waveform_BN = torch.randn(3, num_samples)
         state = torch.get_rng_state()
@@ -263,16 +255,12 @@ class TestMasking:
         assert all(torch.equal(a, b) for a, b in zip(outcomes[0], outcomes[1], strict=True))
         assert not torch.equal(outcomes[0][2], outcomes[2][2])
 
-    def test_blocks_fit_the_rates_of_the_study(
-        self, part: type[Masking], make: Callable[[type], Masking]
-    ) -> None:
+    def test_blocks_fit_the_rates_of_the_study(self, part: type[Masking], make: Callable[[type], Masking]) -> None:
         for hop, stride in ((240, 4), (240, 2), (320, 1)):
             make(part).check(hop, stride)
         with pytest.raises(ValueError, match=r"masking\.block_s"):
             make(part).check(241, 4)
 
-    def test_pickles_and_has_nothing_to_save(
-        self, part: type[Masking], make: Callable[[type], Masking]
-    ) -> None:
+    def test_pickles_and_has_nothing_to_save(self, part: type[Masking], make: Callable[[type], Masking]) -> None:
         masking = pickle.loads(pickle.dumps(make(part)))
         assert isinstance(masking, nn.Module) and not masking.state_dict()

@@ -167,8 +167,7 @@ def test_expands_to_cells(here: Path) -> None:
         ("root: runs\nstages: [{run: a, axes: {s: [1, 2]}, commands: [b]}]\n", r"\.run: a is there twice"),
         ("root: runs\nstages: [{run: a, commands: [b], needs: [c]}]\n", r"stages\[0\].needs: c is no run"),
         (
-            "root: runs\n"
-            "stages: [{run: a, commands: [x], needs: [b]}, {run: b, commands: [x], needs: [a]}]\n",
+            "root: runs\nstages: [{run: a, commands: [x], needs: [b]}, {run: b, commands: [x], needs: [a]}]\n",
             "needs: a circle, (a needs b needs a|b needs a needs b)",
         ),
     ],
@@ -255,9 +254,7 @@ def test_interrupted_it_stops_its_cells(here: Path) -> None:
 
 
 def test_a_cell_killed_by_the_system_is_named(here: Path) -> None:
-    (here / "tiny_entry.py").write_text(
-        "import os, signal\ndef main(_): os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
+    (here / "tiny_entry.py").write_text("import os, signal\ndef main(_): os.kill(os.getpid(), signal.SIGKILL)\n")
     code, output = launch(here, jobs=3)
     assert code == 1
     assert re.search("FAILED  pretrain/seed0  0:0.  killed by SIGKILL, perhaps for want of memory", output)

@@ -73,16 +73,12 @@ def study() -> list[RunResult]:
             for task, metrics in METRICS.items():
                 if (name, task) != ("plain mel", "structure"):
                     added = -0.1 if (task, role) == ("key", "encoder") else gain
-                    summary = {
-                        m: None if v is None else v + added + noise.gauss(0, 0.01) for m, v in metrics.items()
-                    }
+                    summary = {m: None if v is None else v + added + noise.gauss(0, 0.01) for m, v in metrics.items()}
                     results.append(result(name, role, task, seed, summary))
     for seed in range(3):
         summary = {"val_loss": 5.1 + seed / 10, "masked_accuracy": 0.12, "chance_accuracy": 1 / 1024}
         summary |= {"commonest_accuracy": 0.03, "perplexity": 412.0, "dead_share": 0.1}
-        pretraining = result(
-            "Conformer", "encoder", "pretrain", seed, summary | {"steps": 1500, "audio_hours": 33.3}
-        )
+        pretraining = result("Conformer", "encoder", "pretrain", seed, summary | {"steps": 1500, "audio_hours": 33.3})
         results.append(replace(pretraining, stage="pretrain", split="val", layer=None, tracks=()))
     return results
 
@@ -111,9 +107,7 @@ def test_means_and_spread_over_seeds() -> None:
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
             values = [
-                r.summary[column.metric]
-                for r in study()
-                if r.name == row.name and r.task == column.task != "pretrain"
+                r.summary[column.metric] for r in study() if r.name == row.name and r.task == column.task != "pretrain"
             ]
             known = [value for value in values if value is not None]
             if known:
@@ -136,12 +130,8 @@ def test_says_whether_pretraining_helps() -> None:
 
 
 def test_pairs_by_seed() -> None:
-    encoder = [
-        result("C, pretrained", "encoder", "beat", seed, {"beat_f": 0.5 + seed / 10}) for seed in (0, 1, 2)
-    ]
-    baseline = [
-        result("C, random", "baseline", "beat", seed, {"beat_f": 0.45 + seed / 8}) for seed in (1, 2, 3)
-    ]
+    encoder = [result("C, pretrained", "encoder", "beat", seed, {"beat_f": 0.5 + seed / 10}) for seed in (0, 1, 2)]
+    baseline = [result("C, random", "baseline", "beat", seed, {"beat_f": 0.45 + seed / 8}) for seed in (1, 2, 3)]
     ((gain,),) = [comparison.gains for comparison in only_table(encoder + baseline).comparisons]
     assert gain.by_seed == pytest.approx({1: 0.025, 2: 0.0})
     text = only_table(encoder + baseline).comparisons[0].verdict
@@ -153,9 +143,7 @@ def test_pairs_by_seed() -> None:
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=6))
 def test_every_comparison_has_one_verdict(differences: list[float]) -> None:
-    runs = [
-        result("plain", "baseline", "key", seed, {"key_weighted": 0.0}) for seed in range(len(differences))
-    ]
+    runs = [result("plain", "baseline", "key", seed, {"key_weighted": 0.0}) for seed in range(len(differences))]
     runs += [result("C", "encoder", "key", seed, {"key_weighted": d}) for seed, d in enumerate(differences)]
     (comparison,) = only_table(runs).comparisons
     (gain,) = comparison.gains
@@ -184,14 +172,10 @@ def test_corpora_splits_and_protocols_never_share_a_table() -> None:
 
 
 def test_layers_of_one_name_are_rows_and_doubles_are_refused() -> None:
-    runs = [
-        replace(run, layer=layer, run=f"{run.run}/{layer}") for run in study()[:5] for layer in (1, 2, None)
-    ]
+    runs = [replace(run, layer=layer, run=f"{run.run}/{layer}") for run in study()[:5] for layer in (1, 2, None)]
     labels = [row.label for row in only_table(runs).rows]
     assert labels == [f"Conformer, pretrained, {layer}" for layer in ("all layers", "layer 1", "layer 2")]
-    with pytest.raises(
-        ValueError, match=r"claim the same place of a table .*'Conformer, pretrained', beat, seed 0"
-    ):
+    with pytest.raises(ValueError, match=r"claim the same place of a table .*'Conformer, pretrained', beat, seed 0"):
         build([*study(), replace(study()[0], run="again")])
 
 

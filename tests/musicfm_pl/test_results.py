@@ -62,11 +62,7 @@ def test_comes_back_the_same(tmp_path: Path) -> None:
     assert (tmp_path / "again" / "results.json").read_bytes() == path.read_bytes()
 
 
-@given(
-    st.dictionaries(
-        st.text(min_size=1), st.none() | st.floats(allow_nan=False, allow_infinity=False), max_size=5
-    )
-)
+@given(st.dictionaries(st.text(min_size=1), st.none() | st.floats(allow_nan=False, allow_infinity=False), max_size=5))
 def test_floats_are_kept(tmp_path_factory: pytest.TempPathFactory, summary: dict[str, float | None]) -> None:
     run_dir = tmp_path_factory.mktemp("run")
     write_result(run_dir, replace(RESULT, summary=summary, tracks=()))

@@ -73,9 +73,7 @@ def test_the_audio_is_the_same_each_time(track: Track, tmp_path: Path) -> None:
     assert track.labels["beat"] == again.labels["beat"]
 
 
-def test_the_demo_profile_ends_at_a_bar_line(
-    track: Track, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_demo_profile_ends_at_a_bar_line(track: Track, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dcml, "EXCERPT_S", 6.0)
     short = Dcml(store(tmp_path), "demo").load(ITEM)
     num_beats = len(short.labels["beat"])
@@ -99,9 +97,7 @@ def test_without_expert_harmony_there_is_neither_chord_nor_key(tmp_path: Path) -
         ("\tMm7\t", "\tMm8\t", "expanded", "'Mm8' is no chord type"),
     ],
 )
-def test_a_bad_movement_is_named_with_the_reason(
-    old: str, new: str, name: str, reason: str, tmp_path: Path
-) -> None:
+def test_a_bad_movement_is_named_with_the_reason(old: str, new: str, name: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(BadTrack, match=rf"dcml: corelli/op01n01a: .*{reason}"):
         Dcml(store(tmp_path, old, new, name), "full").load(ITEM)
 
@@ -133,9 +129,7 @@ def test_splits_are_by_work_and_near_70_12_18(profile: dcml.Profile) -> None:
     share = Counter(item.split for item in items)
     for split, wanted in (("train", 0.7), ("val", 0.12), ("test", 0.18)):
         assert share[split] / len(items) == pytest.approx(wanted, abs=0.04)
-    composers = {
-        split: {item.group.split("/")[0] for item in items if item.split == split} for split in share
-    }
+    composers = {split: {item.group.split("/")[0] for item in items if item.split == split} for split in share}
     assert composers["test"] | composers["val"] <= composers["train"]
     assert len(composers["test"]) >= 8
 
@@ -152,9 +146,7 @@ def test_instruments_do_not_follow_the_composer() -> None:
 
 def test_registers_choose_the_program() -> None:
     names = [f"x/{i}" for i in range(200)]
-    sets = {
-        tuple(dcml_performance.orchestrate(name, {1: 75.0, 2: 60.0, 3: 45.0})[0].values()) for name in names
-    }
+    sets = {tuple(dcml_performance.orchestrate(name, {1: 75.0, 2: 60.0, 3: 45.0})[0].values()) for name in names}
     assert (40, 41, 42) in sets  # a string trio
     assert (0, 0, 0) in sets  # a piano
 

@@ -93,9 +93,7 @@ def test_augmented_sixths_sound_as_their_tones(home: int, kind: str) -> None:
         ("M", 1, (1, 5, 2), "G:maj"),
     ],
 )
-def test_a_cadential_six_four_sounds_as_the_tonic(
-    kind: str, root: int, tones: tuple[int, ...], expected: str
-) -> None:
+def test_a_cadential_six_four_sounds_as_the_tonic(kind: str, root: int, tones: tuple[int, ...], expected: str) -> None:
     assert chord(0, kind, root, root, tones, inverted=False) == expected
 
 

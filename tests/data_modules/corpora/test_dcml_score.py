@@ -126,9 +126,7 @@ def test_beats_are_even_and_begin_every_bar(metre: tuple[int, int], upbeat: floa
     assert np.allclose(np.diff([at_q for at_q, _ in found]), beat_unit_q(metre))
     assert all(b == a % per_bar + 1 for (_, a), (_, b) in itertools.pairwise(found))
     downbeats_q = [at_q for at_q, position in found if position == 1]
-    assert (
-        np.allclose(downbeats_q[-(num_bars - 1) :], [place.start_q for place in played[1:]]) or num_bars == 1
-    )
+    assert np.allclose(downbeats_q[-(num_bars - 1) :], [place.start_q for place in played[1:]]) or num_bars == 1
 
 
 def test_the_main_metre_lasts_longest() -> None:
@@ -162,11 +160,7 @@ def test_a_change_of_key_begins_a_section_and_what_returns_is_recognised() -> No
 
 
 def test_a_bar_of_its_own_metre_is_no_section() -> None:
-    bars = (
-        [bar(i) for i in range(1, 6)]
-        + [bar(6, metre=(17, 4), length_q=17.0)]
-        + [bar(i) for i in range(7, 12)]
-    )
+    bars = [bar(i) for i in range(1, 6)] + [bar(6, metre=(17, 4), length_q=17.0)] + [bar(i) for i in range(7, 12)]
     assert form(bars) == "AB"
 
 

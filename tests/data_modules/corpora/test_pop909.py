@@ -28,9 +28,7 @@ def write_song(folder: Path, phrases: str = "i4A4B4A4", odd_bar_after: int | Non
     num_beats = 64
     if odd_bar_after is not None:
         at = 4 * odd_bar_after
-        downbeats = [beat for beat in downbeats if beat <= at] + [
-            beat + 2 for beat in downbeats if beat >= at
-        ]
+        downbeats = [beat for beat in downbeats if beat <= at] + [beat + 2 for beat in downbeats if beat >= at]
         num_beats += 2
     midi = pretty_midi.PrettyMIDI()
     tracks = [pretty_midi.Instrument(0, name=name) for name in ("MELODY", "BRIDGE", "PIANO")]

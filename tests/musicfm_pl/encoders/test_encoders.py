@@ -17,9 +17,7 @@ SMALL = {"dim": 32, "num_layers": 2, "num_heads": 4, "ffn_dim": 64, "num_mels": 
 @pytest.mark.parametrize(
     ("encoder", "num_layers", "millions"), [(Conformer, 12, 330), (Conformer, 24, 660), (Bert, 24, 330)]
 )
-def test_number_of_parameters_is_the_study_s(
-    encoder: type[Conformer | Bert], num_layers: int, millions: float
-) -> None:
+def test_number_of_parameters_is_the_study_s(encoder: type[Conformer | Bert], num_layers: int, millions: float) -> None:
     with torch.device("meta"):
         model = encoder(num_layers=num_layers)
     count = sum(parameter.numel() for parameter in model.parameters()) / 1e6

@@ -47,9 +47,7 @@ def install(ours: Encoder, state: dict[str, Tensor]) -> None:
 def conformers(sizes: dict[str, int]) -> tuple[nn.Module, Encoder]:
     torch.manual_seed(0)
     # What `facebook/wav2vec2-conformer-rope-large-960h-ft` sets otherwise than the defaults.
-    config = Wav2Vec2ConformerConfig(
-        **sizes, position_embeddings_type="rotary", hidden_act="swish", layerdrop=0.0
-    )
+    config = Wav2Vec2ConformerConfig(**sizes, position_embeddings_type="rotary", hidden_act="swish", layerdrop=0.0)
     theirs = Wav2Vec2ConformerEncoder(config)
     randomise(theirs)
     ours = Conformer(**ours_of(sizes), num_mels=8, conv_channels=2)

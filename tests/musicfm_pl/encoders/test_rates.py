@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 from musicfm_pl.encoders.rates import check_rate, token_rate_hz
 
 
-@pytest.mark.parametrize(
-    ("rate_hz", "hop", "stride"), [(25, 240, 4), (50, 240, 2), (75, 320, 1), (37.5, 320, 2)]
-)
+@pytest.mark.parametrize(("rate_hz", "hop", "stride"), [(25, 240, 4), (50, 240, 2), (75, 320, 1), (37.5, 320, 2)])
 def test_the_study_s_rates_pass(rate_hz: float, hop: int, stride: int) -> None:
     check_rate(rate_hz, hop, stride)
     assert token_rate_hz(hop, stride) == rate_hz

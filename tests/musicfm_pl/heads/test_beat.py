@@ -14,9 +14,7 @@ from musicfm_pl.heads.beat import Beat
 from musicfm_pl.heads.beat_decoders import DownbeatDBN, dbn_probabilities, strongest_frames
 
 
-def _beats(
-    duration_s: float, bpm: float, beats_per_bar: int, first_s: float = 0.3, jitter: float = 0.0
-) -> Spans:
+def _beats(duration_s: float, bpm: float, beats_per_bar: int, first_s: float = 0.3, jitter: float = 0.0) -> Spans:
     rng = np.random.default_rng(0)
     times_s = np.arange(first_s, duration_s, 60 / bpm)
     times_s = np.sort(np.clip(times_s + rng.normal(0, jitter, len(times_s)), 0, duration_s - 1e-3))
@@ -47,9 +45,7 @@ def _activations(kind: str, num_frames: int) -> np.ndarray:
     if kind == "flat":
         return np.full((num_frames, 2), 1e-5)
     if kind == "saturated":
-        beats = Spans.events(
-            np.arange(0.1, num_frames / 50, 0.5), ["1"] * int(np.ceil(num_frames / 25 - 0.2))
-        )
+        beats = Spans.events(np.arange(0.1, num_frames / 50, 0.5), ["1"] * int(np.ceil(num_frames / 25 - 0.2)))
         return dbn_probabilities(Beat(1).perfect_logits(Beat(1).targets(beats, num_frames / 50)).numpy())
     beats = _beats(num_frames / 50, 97, 3, jitter=0.02)
     return dbn_probabilities(_noisy_logits(Beat(1), beats, num_frames / 50, 1.0))
@@ -132,9 +128,7 @@ def test_minimal_decoder():
     num_s=st.floats(15, 40),
     decoder=st.sampled_from(["dbn", "minimal"]),
 )
-def test_round_trip(
-    bpm: float, beats_per_bar: int, first_s: float, jitter: float, num_s: float, decoder: str
-):
+def test_round_trip(bpm: float, beats_per_bar: int, first_s: float, jitter: float, num_s: float, decoder: str):
     beats = _beats(num_s, bpm, beats_per_bar, first_s, jitter)
     # Trimmed, a beat at 5 s may be counted on one side only.
     summary = Beat(4, decoder=decoder, trim_s=0.0).ceiling([beats], [num_s]).summary

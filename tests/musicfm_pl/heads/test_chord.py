@@ -82,9 +82,7 @@ def test_round_trip_of_the_large_vocabulary(chords: Spans):
     # A change of chord is moved by at most half a frame of 1/16 s.
     least = 1 - len(chords) / 32 / float(chords.ends_s[-1]) - 1e-6
     for name in COMPARISONS:
-        assert summary[f"chord_{name}"] is None or summary[f"chord_{name}"] >= least - 0.1 * (
-            name != "tetrads"
-        )
+        assert summary[f"chord_{name}"] is None or summary[f"chord_{name}"] >= least - 0.1 * (name != "tetrads")
     assert summary["chord_tetrads"] >= least
 
 
@@ -108,9 +106,7 @@ def test_scores_of_a_track_are_mir_evals(reference: Spans, estimate: Spans):
         return
     # Cut beforehand: of a span that starts at the end mir_eval makes one of no length, and refuses it.
     cut = estimate.slice(0.0, float(reference.ends_s[-1]))
-    expected = mir_eval.chord.evaluate(
-        reference.intervals_s, list(reference.labels), cut.intervals_s, list(cut.labels)
-    )
+    expected = mir_eval.chord.evaluate(reference.intervals_s, list(reference.labels), cut.intervals_s, list(cut.labels))
     for name in (*COMPARISONS, "seg"):
         assert summary[f"chord_{name}"] == pytest.approx(expected[name], abs=1e-6), name
 
@@ -154,9 +150,7 @@ def test_x_is_never_an_answer():
     assert Chord(4, vocabulary="large").decode(logits, 1.0).spans.labels == ("C:maj",)
 
 
-@pytest.mark.parametrize(
-    "settings", [{"vocabulary": "small"}, {"self_transition": 1.0}, {"self_transition": 0.01}]
-)
+@pytest.mark.parametrize("settings", [{"vocabulary": "small"}, {"self_transition": 1.0}, {"self_transition": 0.01}])
 def test_settings_that_make_no_sense_are_named(settings: dict):
     with pytest.raises(ValueError, match=f"head.{next(iter(settings))}"):
         Chord(4, **settings)

@@ -28,9 +28,7 @@ def _concrete_heads() -> list[type[Head]]:
     while waiting:
         subclasses = waiting.pop().__subclasses__()
         waiting += subclasses
-        found += [
-            each for each in subclasses if each.__module__.startswith("musicfm_pl.") and each not in found
-        ]
+        found += [each for each in subclasses if each.__module__.startswith("musicfm_pl.") and each not in found]
     return sorted((each for each in found if not inspect.isabstract(each)), key=lambda each: each.__name__)
 
 
@@ -188,9 +186,7 @@ def test_estimates_of_any_logits_lie_in_the_track_and_can_be_scored(head: Head):
             assert estimate.spans.ends_s.max() <= DURATION_S
         estimates.append(estimate)
     scores = head.score(references, estimates, [DURATION_S] * 2)
-    figures = [
-        value for part in (scores.summary, *scores.tracks) for value in part.values() if value is not None
-    ]
+    figures = [value for part in (scores.summary, *scores.tracks) for value in part.values() if value is not None]
     assert all(type(value) is float and 0 <= value <= 1 for value in figures)
     assert set(head.headline) <= set(scores.summary)
 

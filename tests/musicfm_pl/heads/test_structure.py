@@ -43,9 +43,7 @@ def test_round_trip_of_letters_is_of_boundaries(sections: Spans):
     duration_s = float(sections.ends_s[-1])
     scores = head.ceiling([sections], [duration_s])
     assert scores.summary["hr05_f"] == 1
-    assert all(
-        scores.summary[name] is None for name in ("pairwise_f", "nce_f", "v_measure", "frame_accuracy")
-    )
+    assert all(scores.summary[name] is None for name in ("pairwise_f", "nce_f", "v_measure", "frame_accuracy"))
     assert any("letters" in note for note in scores.notes)
     assert any("boundaries only" in note for note in scores.notes)
     estimate = head.decode(head.perfect_logits(head.targets(sections, duration_s)).numpy(), duration_s)
@@ -55,14 +53,8 @@ def test_round_trip_of_letters_is_of_boundaries(sections: Spans):
 @settings(max_examples=30, deadline=None)
 @given(_sections(FUNCTIONS), _sections(FUNCTIONS), st.booleans())
 def test_scores_are_mir_evals(reference: Spans, estimate: Spans, trim: bool):
-    summary = (
-        Structure(4, trim=trim)
-        .score([reference], [Estimate(estimate)], [float(reference.ends_s[-1])])
-        .summary
-    )
-    true_s, true_labels = mir_eval.util.adjust_intervals(
-        reference.intervals_s, list(reference.labels), t_min=0
-    )
+    summary = Structure(4, trim=trim).score([reference], [Estimate(estimate)], [float(reference.ends_s[-1])]).summary
+    true_s, true_labels = mir_eval.util.adjust_intervals(reference.intervals_s, list(reference.labels), t_min=0)
     # Cut beforehand: of a span that starts at t_max mir_eval makes one of no length, and refuses it.
     cut = estimate.slice(0.0, float(true_s.max()))
     found_s, found_labels = mir_eval.util.adjust_intervals(

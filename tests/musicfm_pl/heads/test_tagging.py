@@ -37,9 +37,7 @@ def test_scores_are_torchmetrics_multilabel_macro_means():
     summary = head.score(references, estimates, [30.0] * 40).summary
     probability = torch.tensor(logits.astype(np.float32)).double().sigmoid().mean(dim=1)
     labels = torch.tensor(truth).long()
-    assert summary["map"] == pytest.approx(
-        multilabel_average_precision(probability, labels, 4).item(), abs=1e-6
-    )
+    assert summary["map"] == pytest.approx(multilabel_average_precision(probability, labels, 4).item(), abs=1e-6)
     assert summary["roc_auc"] == pytest.approx(multilabel_auroc(probability, labels, 4).item(), abs=1e-6)
     assert summary["map"] == pytest.approx(np.mean([summary[f"ap/{tag}"] for tag in TAGS]))
 

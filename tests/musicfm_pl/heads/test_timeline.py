@@ -51,9 +51,7 @@ def test_filled_spans_cover_a_stretch_without_gap_or_overlap(spans: Spans, start
     assert (filled.ends_s > filled.starts_s).all()
     inside = spans.slice(start_s, end_s)
     for label in {*CLASSES, "?"}:
-        lengths = [
-            sum(finish - begin for begin, finish, name in part if name == label) for part in (inside, filled)
-        ]
+        lengths = [sum(finish - begin for begin, finish, name in part if name == label) for part in (inside, filled)]
         assert lengths[0] == pytest.approx(lengths[1], abs=1e-4)
 
 

@@ -17,9 +17,7 @@ def test_the_path_is_as_likely_as_madmoms(num_classes: int, num_frames: int, sta
     # Every frame is a symbol of its own.
     observation = DiscreteObservationModel(np.eye(num_classes))
     observation.log_densities = lambda frames: np.log(likelihood)[frames]
-    hmm = HiddenMarkovModel(
-        TransitionModel.from_dense(states, previous, matrix[previous, states]), observation
-    )
+    hmm = HiddenMarkovModel(TransitionModel.from_dense(states, previous, matrix[previous, states]), observation)
     path, _ = hmm.viterbi(np.arange(num_frames))
 
     def log_probability(of: np.ndarray) -> float:

@@ -105,9 +105,7 @@ def test_stacking_is_that_of_the_authors() -> None:
     mel_BMF = torch.arange(2 * 3 * 9).reshape(2, 3, 9)
     stacked = stack_frames(mel_BMF, 4)
     assert stacked.shape == (2, 2, 12)
-    assert stacked[1, 1].tolist() == [
-        int(mel_BMF[1, band, frame]) for frame in range(4, 8) for band in range(3)
-    ]
+    assert stacked[1, 1].tolist() == [int(mel_BMF[1, band, frame]) for frame in range(4, 8) for band in range(3)]
 
 
 @pytest.mark.parametrize("arguments", [{"num_codes": 0}, {"code_dim": 0}])

@@ -40,23 +40,32 @@ def _function(command: str) -> Callable[..., Any]:
 
 def _corpus_by_name(arguments: list[str]) -> list[str]:
     """`--corpus tiny` for the class in `data_modules/corpora/tiny.py`; `--root X` for `--corpus.root X`."""
-    names = {module.name for module in pkgutil.iter_modules(corpora.__path__)}
     result = []
     for at, argument in enumerate(arguments):
         flag, _, value = argument.partition("=")
         if flag == "--root":
             argument = "--corpus.root" + argument.removeprefix("--root")
-        elif flag == "--corpus" and value in names:
+        elif flag == "--corpus" and value.isidentifier():
             argument = f"--corpus={_class_of(value)}"
-        elif at and arguments[at - 1] == "--corpus" and argument in names:
+        elif at and arguments[at - 1] == "--corpus" and argument.isidentifier():
             argument = _class_of(argument)
         result.append(argument)
     return result
 
 
 def _class_of(name: str) -> str:
-    module = importlib.import_module(f"data_modules.corpora.{name}")
+    modules = [module.name for module in pkgutil.iter_modules(corpora.__path__)]
+    found = _corpus_in(name) if name in modules else None
+    if found is None:
+        known = ", ".join(module for module in modules if _corpus_in(module))
+        raise ValueError(f"--corpus: there is no corpus {name!r}; known are {known}, or give a class path")
+    return found
+
+
+def _corpus_in(module_name: str) -> str | None:
+    """The class path of the corpus that a module of `data_modules.corpora` defines, if it does."""
+    module = importlib.import_module(f"data_modules.corpora.{module_name}")
     for member in vars(module).values():
         if inspect.isclass(member) and issubclass(member, Corpus) and member.__module__ == module.__name__:
-            return f"{member.__module__}.{member.__qualname__}"
-    raise ValueError(f"--corpus: data_modules.corpora.{name} holds no corpus")
+            return None if inspect.isabstract(member) else f"{member.__module__}.{member.__qualname__}"
+    return None

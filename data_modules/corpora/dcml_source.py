@@ -112,6 +112,7 @@ def download(folder: Path) -> Path:
     Raises:
         ConnectionError: With the last lines of what pip said.
     """
+    folder = folder.resolve()  # pip builds in a directory of its own, from where a relative path leads nowhere
     backend = folder / "backend" / "setuptools"
     backend.mkdir(parents=True)
     (backend / "__init__.py").touch()

@@ -54,8 +54,11 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_fetch_brings_converts_and_repeats_nothing(package: Path, tmp_path: Path) -> None:
-    root = tmp_path / "root"
+def test_fetch_brings_converts_and_repeats_nothing(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = Path("root")  # relative, as the default is: pip builds in a directory of its own
     lines: list[str] = []
     dcml_source.fetch(root, lines.append)
     assert [path.name for path in root.iterdir()] == [dcml_source.STORE]  # nothing bulky is left

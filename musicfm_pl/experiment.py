@@ -117,7 +117,14 @@ class ExperimentCLI(LightningCLI):
             kwargs["logger"] = TensorBoardLogger(self.run_dir, name="", version="")
         writers = [ResultsWriter(self.run_dir, config.name, config.role), PredictionWriter(self.run_dir)]
         named = self.config_init[self.subcommand].trainer.callbacks or []
-        lines = [] if config.trainer.enable_progress_bar is not False else [ProgressLines()]
+        # A bar is for eyes: a log gets lines.
+        if not sys.stdout.isatty():
+            kwargs["enable_progress_bar"] = False
+        lines = (
+            []
+            if kwargs.get("enable_progress_bar", config.trainer.enable_progress_bar) is not False
+            else [ProgressLines()]
+        )
         seed = StepSeed(int(config.seed_everything or 0))
         kwargs["callbacks"] = [*(named if isinstance(named, list) else [named]), seed, *writers, *lines]
         trainer = super().instantiate_trainer(**kwargs)

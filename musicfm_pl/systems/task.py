@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
@@ -18,6 +16,7 @@ from data_modules.mel import LogMel
 from data_modules.spans import Spans
 from data_modules.task import TaskData
 from musicfm_pl.encoders.base import Encoder
+from musicfm_pl.encoders.digest import encoder_digest
 from musicfm_pl.heads.base import Estimate, Head, Scores
 from musicfm_pl.systems.schedule import warmup_cosine
 from musicfm_pl.systems.windows import Window, lattice, plan, stitch
@@ -118,7 +117,7 @@ class TaskModel(L.LightningModule):
         if stage == "fit":
             self.head.learn_labels(entry.labels[self.head.kind] for entry in data.entries("train"))
         if self.hears_windows and stage != "predict":
-            data.use_hidden_states(self._digest(), float(1 / self.token_s), self._encode_track)
+            data.use_hidden_states(self._states_digest(), float(1 / self.token_s), self._encode_track)
 
     def train(self, mode: bool = True) -> TaskModel:
         """A frozen encoder stays in evaluation mode: no dropout, no moving BatchNorm statistics."""
@@ -254,6 +253,12 @@ class TaskModel(L.LightningModule):
             self._judged = [unique[track_id] for track_id in sorted(unique)]
         return self._judged
 
+    def _states_digest(self) -> str:
+        """Of everything that the cached hidden states depend on, but the corpus."""
+        features = self.data.features
+        mel = (features.settings(), features.mean, features.std) if isinstance(features, LogMel) else "waveform"
+        return encoder_digest(self.encoder, repr((mel, self.data.cache_window_s, self.overlap)))
+
     @property
     def hears_windows(self) -> bool:
         """Whether hidden states are those of whole tracks, heard in windows of `data.cache_window_s`."""
@@ -279,19 +284,6 @@ class TaskModel(L.LightningModule):
         firsts = [round(window.start_s / float(self.token_s)) for window in windows]
         num_tokens = firsts[-1] + len(pieces_TLD[-1])
         return stitch(pieces_TLD, firsts, num_tokens, "centre").transpose(0, 1)
-
-    def _digest(self) -> str:
-        """Of everything that the cached hidden states depend on, but the corpus."""
-        digest = hashlib.sha256()
-        features = self.data.features
-        mel = (features.settings(), features.mean, features.std) if isinstance(features, LogMel) else "waveform"
-        digest.update(repr((mel, self.data.cache_window_s, self.overlap)).encode())
-        for part in self.encoder.modules():  # what is no weight: heads, strides, kernel sizes
-            plain = {k: v for k, v in vars(part).items() if isinstance(v, int | float | str | tuple | Path)}
-            digest.update(repr((type(part).__qualname__, sorted(plain.items()))).encode())
-        for name, tensor in self.encoder.state_dict().items():
-            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
 
     def configure_optimizers(self) -> Any:
         """AdamW, with a learning rate each for head and encoder."""

@@ -1,0 +1,24 @@
+"""What tells two encoders apart: their weights, and what of their settings is no weight."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from musicfm_pl.encoders.base import Encoder
+
+
+def encoder_digest(encoder: Encoder, settings: str) -> str:
+    """16 hexadecimal digits that change with any weight, any plain attribute of any part, and `settings`.
+
+    Args:
+        encoder: Attention heads, strides and kernel sizes count beside its weights.
+        settings: Of what else its hidden states depend on: mel statistics, windows.
+    """
+    digest = hashlib.sha256(settings.encode())
+    for part in encoder.modules():
+        plain = {k: v for k, v in vars(part).items() if k != "training" and isinstance(v, int | float | str | tuple | Path)}
+        digest.update(repr((type(part).__qualname__, sorted(plain.items()))).encode())
+    for name, tensor in encoder.state_dict().items():
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -17,7 +17,8 @@ def encoder_digest(encoder: Encoder, settings: str) -> str:
     """
     digest = hashlib.sha256(settings.encode())
     for part in encoder.modules():
-        plain = {k: v for k, v in vars(part).items() if k != "training" and isinstance(v, int | float | str | tuple | Path)}
+        plain = {k: v for k, v in vars(part).items() if isinstance(v, int | float | str | tuple | Path)}
+        plain.pop("training", None)
         digest.update(repr((type(part).__qualname__, sorted(plain.items()))).encode())
     for name, tensor in encoder.state_dict().items():
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())

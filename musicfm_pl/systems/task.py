@@ -16,8 +16,8 @@ from data_modules.mel import LogMel
 from data_modules.spans import Spans
 from data_modules.task import TaskData
 from musicfm_pl.encoders.base import Encoder
-from musicfm_pl.encoders.digest import encoder_digest
 from musicfm_pl.heads.base import Estimate, Head, Scores
+from musicfm_pl.systems.digest import encoder_digest
 from musicfm_pl.systems.schedule import warmup_cosine
 from musicfm_pl.systems.windows import Window, lattice, plan, stitch
 

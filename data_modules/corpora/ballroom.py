@@ -164,9 +164,8 @@ class Ballroom(Corpus):
 
     @cached_property
     def _splits(self) -> dict[str, Split]:
-        if self.split_file is None:
-            return fold_splits.by_hash({track: _album(track) for track in self._audio}, self.fold)
-        return fold_splits.from_lists(self.split_file, self.fold, _track)
+        groups = {track: _album(track) for track in self._audio}
+        return fold_splits.splits(groups, self.fold, self.split_file, _track)
 
 
 def _track(name: str) -> str | None:

@@ -17,6 +17,13 @@ _NAMES: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "val
 _SUFFIX = re.compile(r"\.(wav|au|mp3|flac|ogg|beats|jams)$", re.IGNORECASE)
 
 
+def splits(
+    groups: Mapping[str, str], fold: int, split_file: Path | None, track_of: Callable[[str], str | None]
+) -> dict[str, Split]:
+    """The split of each track: `from_lists` where the user names a list, else `by_hash`."""
+    return by_hash(groups, fold) if split_file is None else from_lists(split_file, fold, track_of)
+
+
 def by_hash(groups: Mapping[str, str], fold: int) -> dict[str, Split]:
     """The split of each track: its group's fold of eight is a hash of the group's name.
 

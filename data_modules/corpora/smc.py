@@ -8,13 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from data_modules import SAMPLE_RATE
-from data_modules.audio import read_audio
 from data_modules.corpora import fold_splits
-from data_modules.corpora.base import BadTrack, Corpus, Item, Split, Track
-from data_modules.corpora.beat_files import SUFFIXES, read_beats
-from data_modules.corpora.track_files import AUDIO_SUFFIXES, files_below, listed, missing
-from data_modules.spans import Spans
+from data_modules.corpora.base import Corpus, Item, Track
+from data_modules.corpora.beat_files import SUFFIXES
+from data_modules.corpora.beat_tracks import BeatTracks
+from data_modules.corpora.track_files import AUDIO_SUFFIXES, files_below
 
 _NAME = re.compile(r"smc_(\d{3})(?:_.*)?", re.IGNORECASE)
 """`SMC_001_2_1_1_a`: the excerpt, another metre that would do, and the annotator."""
@@ -54,49 +52,29 @@ class Smc(Corpus):
         """See `Corpus.items`.
 
         Raises:
-            FileNotFoundError: A folder is not there or holds nothing of the kind.
+            FileNotFoundError: A folder is not there or holds nothing of the kind, or nothing fits together.
             ValueError: Two files for one track, no such fold, or a list of splits that cannot be read.
         """
-        return [Item(track, track, self._splits[track]) for track in self._both if track in self._splits]
+        return self._tracks.items()
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""
-        if item.track_id not in self._files or item.track_id not in self._audio:
-            raise BadTrack(f"{self.root}: audio or beats of {item.track_id} are gone")
-        waveform_N = read_audio(self._audio[item.track_id])
-        beats = read_beats(self._files[item.track_id], len(waveform_N) / SAMPLE_RATE)
-        return Track(item, waveform_N, {"beat": Spans.events(beats.starts_s, ["?"] * len(beats))})
+        return self._tracks.load(item, with_positions=False)
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        unlisted = [track for track in self._both if track not in self._splits]
-        return [
-            *missing(self._audio, self._files, "tracks have no file of beats and are left out"),
-            *missing(self._files, self._audio, "tracks with beats have no audio"),
-            *([f"{len(unlisted)} tracks are not in {self.split_file}: {listed(unlisted)}"] if unlisted else []),
-        ]
-
-    @property
-    def _both(self) -> list[str]:
-        return [track for track in self._audio if track in self._files]
+        return self._tracks.remarks()
 
     @cached_property
-    def _audio(self) -> dict[str, Path]:
-        return files_below(self.root, AUDIO_SUFFIXES, _track, "smc: audio such as SMC_MIREX_Audio/SMC_001.wav")
-
-    @cached_property
-    def _files(self) -> dict[str, Path]:
+    def _tracks(self) -> BeatTracks:
+        audio = files_below(self.root, AUDIO_SUFFIXES, _track, "smc: audio such as SMC_MIREX_Audio/SMC_001.wav")
         folder = self.annotations or self.root
         inner = [folder / name for name in _FOLDERS if (folder / name).is_dir()]
         what = f"smc: beats such as {_FOLDERS[0]}/SMC_001_2_1_1_a.txt"
         option = "annotations" if self.annotations else "root"
-        return files_below(inner[0] if inner else folder, SUFFIXES, _track, what, option)
-
-    @cached_property
-    def _splits(self) -> dict[str, Split]:
-        if self.split_file is None:
-            return fold_splits.by_hash({track: track for track in self._both}, self.fold)
-        return fold_splits.from_lists(self.split_file, self.fold, _track)
+        beats = files_below(inner[0] if inner else folder, SUFFIXES, _track, what, option)
+        groups = {track: track for track in audio}
+        return BeatTracks(audio, beats, fold_splits.splits(groups, self.fold, self.split_file, _track))
 
 
 def _track(name: str) -> str | None:

@@ -15,7 +15,12 @@ _SHOWN = 10
 
 
 def files_below(
-    root: Path, suffixes: Collection[str], track_of: Callable[[str], str | None], what: str, option: str = "root"
+    root: Path,
+    suffixes: Collection[str],
+    track_of: Callable[[str], str | None],
+    what: str,
+    option: str = "root",
+    by_path: bool = False,
 ) -> dict[str, Path]:
     """The files below a folder that belong to a track, by track.
 
@@ -27,6 +32,7 @@ def files_below(
         track_of: The track that a file belongs to by its name without the suffix; None for no track.
         what: What is looked for, as the errors call it: "gtzan: audio such as genres/blues/blues.00000.wav".
         option: The argument of the corpus that named the folder.
+        by_path: Whether `track_of` is asked with the path from the root, parted by "/", and not the name alone.
 
     Raises:
         FileNotFoundError: There is no such folder, or nothing of the kind in it.
@@ -38,8 +44,11 @@ def files_below(
     found: dict[str, tuple[int, Path]] = {}
     for path in _walk(root):
         suffix = next((one for one in ranks if path.name.lower().endswith(one)), None)
-        track = track_of(path.name[: -len(suffix)]) if suffix else None
-        if suffix is None or track is None:
+        if suffix is None:
+            continue
+        name = path.relative_to(root).as_posix() if by_path else path.name
+        track = track_of(name[: -len(suffix)])
+        if track is None:
             continue
         rank, other = found.get(track, (len(ranks), path))
         if ranks.index(suffix) == rank:

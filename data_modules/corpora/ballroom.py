@@ -160,7 +160,12 @@ class Ballroom(Corpus):
     def _files(self) -> dict[str, Path]:
         what = "ballroom: beats such as Media-105901.beats"
         option = "annotations" if self.annotations else "root"
-        return files_below(self.annotations or self.root, SUFFIXES, _track, what, option)
+        try:
+            return files_below(self.annotations or self.root, SUFFIXES, _track, what, option)
+        except FileNotFoundError:
+            if self.annotations:
+                raise
+            return {}  # the dances alone are of use
 
     @cached_property
     def _splits(self) -> dict[str, Split]:

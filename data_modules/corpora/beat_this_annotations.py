@@ -90,10 +90,10 @@ class BeatThisAnnotations(Corpus):
         return BeatTracks(self._audio_of(beats), beats, self._splits(beats))
 
     def _audio_of(self, beats: Mapping[str, Path]) -> dict[str, Path]:
-        tracks = {_key(name): track for track in beats for name in (track.removeprefix(f"{self.set_name}_"), track)}
+        tracks = {self._key(track): track for track in beats}
 
         def track_of(path: str) -> str | None:
-            return tracks.get(_key(path)) or tracks.get(_key(path.rpartition("/")[2]))
+            return tracks.get(self._key(path)) or tracks.get(self._key(path.rpartition("/")[2]))
 
         what = f"{self.name}: audio named as {next(iter(beats))}"
         return files_below(self.audio, AUDIO_SUFFIXES, track_of, what, "audio", by_path=True)
@@ -109,6 +109,5 @@ class BeatThisAnnotations(Corpus):
             raise FileNotFoundError(f"--corpus.fold: {self.set_name} has no list of folds, {paths[0]}")
         return dict.fromkeys(beats, "test")
 
-
-def _key(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    def _key(self, name: str) -> str:
+        return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_").removeprefix(f"{self.set_name}_")

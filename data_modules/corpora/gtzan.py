@@ -101,7 +101,7 @@ class Gtzan(Corpus):
 
     @cached_property
     def _audio(self) -> dict[str, Path]:
-        # Copies of GTZAN come with images of spectrograms in a tree of the same names, which are no audio.
+        # Who has both folders has the same audio twice.
         what = "gtzan: audio such as genres/blues/blues.00000.wav"
         inner = [self.root / name for name in ("genres_original", "genres") if (self.root / name).is_dir()]
         found = files_below(inner[0] if inner else self.root, AUDIO_SUFFIXES, _track, what)
@@ -112,7 +112,12 @@ class Gtzan(Corpus):
         what = "gtzan: beats such as gtzan_blues_00000.beats, blues.00000.beats or blues.00000.wav.jams"
         option = "annotations" if self.annotations else "root"
         suffixes = (*SUFFIXES, ".wav.jams", ".au.jams", ".jams")
-        found = files_below(self.annotations or self.root, suffixes, _track, what, option)
+        try:
+            found = files_below(self.annotations or self.root, suffixes, _track, what, option)
+        except FileNotFoundError:
+            if self.annotations:
+                raise
+            return {}  # the genres alone are of use
         return {track: path for track, path in found.items() if track != _BROKEN}
 
     @cached_property
@@ -124,8 +129,8 @@ class Gtzan(Corpus):
     @cached_property
     def _artists(self) -> dict[str, str]:
         """The artist of each track by GTZAN-Rhythm's `stats.csv`: name of the audio first, a column `artist`."""
-        folder = next(iter(self._files.values())).parent
-        table = next((one for one in (folder / "stats.csv", folder.parent / "stats.csv") if one.is_file()), None)
+        folders = [folder for path in list(self._files.values())[:1] for folder in (path.parent, path.parents[1])]
+        table = next((folder / "stats.csv" for folder in folders if (folder / "stats.csv").is_file()), None)
         if table is None:
             return {}
         with table.open(encoding="utf-8", errors="replace", newline="") as file:

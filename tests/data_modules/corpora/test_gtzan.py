@@ -7,6 +7,8 @@ from sounds import write_sound, write_text
 
 from data_modules.corpora.base import BadTrack
 from data_modules.corpora.gtzan import Gtzan
+from data_modules.prepare import prepare
+from data_modules.shards import Prepared
 
 BEATS = "0.25\t1\n0.75\t2\n1.25\t3\n1.75\t1\n"
 
@@ -107,3 +109,14 @@ def test_broken_audio_and_nothing_there(root: Path) -> None:
         corpus.load(corpus.items()[-1])
     with pytest.raises(FileNotFoundError, match=r"gtzan: audio such as genres/blues/blues\.00000\.wav: no folder"):
         Gtzan(root / "absent").items()
+
+
+def test_a_corpus_for_test_alone_can_be_prepared(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_text(root / "rhythm/jazz.00053.beats", "0.25 1\n0.25 2\n")
+    prepare(Gtzan(root), root / "out", jobs=1)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "test: 3 tracks" in printed and "no track for training, so no mel statistics" in printed
+    entries = Prepared(root / "out").split("test")
+    assert [sorted(entry.labels) for entry in entries] == [["beat", "tag"], ["tag"], ["beat", "tag"]]
+    gap = (root / "out/gaps.tsv").read_text()
+    assert gap.startswith("jazz.00053\tbeat\t") and "jazz.00053.beats:2: beat: times must rise" in gap

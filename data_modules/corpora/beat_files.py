@@ -1,8 +1,9 @@
 """Beats as data sets ship them: a time in seconds and, where it is known, the position in the bar.
 
 mirdata 1.0 has loaders for Ballroom, Hainsworth, GTZAN and RWC. They read clean files as we do (the tests
-compare), but pass over rows that they do not know, take `bar.beat` for an error or for a position, accept NaN
-and times that fall, and name neither file nor line; so none of them is used.
+compare), but Ballroom's drops a row with two blanks in it without a word, all accept NaN as a time, those of
+Ballroom and Hainsworth fail on comments and blank lines, none reads `bar.beat`, that of RWC fails on a song with
+an upbeat and one downbeat, and no error names file or line; so none of them is used.
 """
 
 from __future__ import annotations

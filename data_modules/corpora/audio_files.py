@@ -24,7 +24,7 @@ def first_file(paths: Sequence[Path]) -> Path:
         BadTrack: None is; the message names the first.
     """
     for path in paths:
-        if path.is_file():
+        if _is_file(path):
             return path
     others = ", ".join(path.name for path in paths[1:])
     raise BadTrack(f"{paths[0]}: no such file{', nor ' + others if others else ''}")
@@ -38,7 +38,7 @@ def remarks(audio: Mapping[str, Sequence[Path]]) -> list[str]:
     """
     missing, empty = [], []
     for track, paths in audio.items():
-        found = next((path for path in paths if path.is_file()), None)
+        found = next((path for path in paths if _is_file(path)), None)
         if found is None:
             missing.append(track)
         elif found.stat().st_size == 0:
@@ -49,6 +49,13 @@ def remarks(audio: Mapping[str, Sequence[Path]]) -> list[str]:
     if empty:
         lines.append(f"{len(empty)} of {len(audio)} tracks have audio files without content: {listed(empty)}")
     return lines
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def listed(names: Iterable[str]) -> str:

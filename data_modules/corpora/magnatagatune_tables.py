@@ -17,7 +17,9 @@ from data_modules.corpora.base import Split
 NUM_TAGS = 50
 """The field scores the 50 most frequent of the 188 tags."""
 WON_FILES: dict[str, Split] = {"train.npy": "train", "valid.npy": "val", "test.npy": "test"}
-_FOLDERS: dict[str, Split] = dict.fromkeys("0123456789ab", "train") | {"c": "val"} | dict.fromkeys("def", "test")
+_FOLDERS: dict[str, Split] = {
+    **dict.fromkeys("0123456789ab", "train"), "c": "val", **dict.fromkeys("def", "test"),
+}  # fmt: skip
 """Splits of the full data set, by the folder of a clip; a folder holds whole albums."""
 _PATH = re.compile(r"([0-9a-f])/[^/\0]+\.mp3")
 _ANNOTATIONS = "annotations_final.csv"

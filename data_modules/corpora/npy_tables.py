@@ -50,15 +50,19 @@ def read_array(path: Path, expected: str) -> NDArray[Any]:
             raise ValueError(
                 f"{path}: holds pickled Python objects, and reading those runs whatever code they bring. If you "
                 f"trust where it comes from, convert it once, with numpy: np.save('plain.npy', "
-                f"np.load({path.name!r}, allow_pickle=True).astype(str)), and put plain.npy in its place"
+                f"np.load({path.name!r}, allow_pickle=True).astype(str)), with float for numbers, and put plain.npy "
+                f"in its place"
             )
         content = file.read()
     size = math.prod(shape) * dtype.itemsize
     if any(length < 0 for length in shape) or size != len(content):
         raise ValueError(f"{path}: holds {len(content)} bytes, but its header announces an array of {size}")
     if size == 0:
-        return np.zeros(shape, dtype)
-    return np.frombuffer(content, dtype).reshape(shape, order="F" if in_columns else "C")
+        raise ValueError(f"{path}: holds an empty array")
+    try:
+        return np.frombuffer(content, dtype).reshape(shape, order="F" if in_columns else "C")
+    except _DAMAGED as error:
+        raise ValueError(f"{path}: its header describes no array ({error})") from error
 
 
 def read_strings(path: Path, expected: str) -> list[str]:

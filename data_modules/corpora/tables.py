@@ -29,10 +29,9 @@ def read_rows(path: Path, delimiter: str, expected: str, quoted: bool = True) ->
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected {expected}")
     before = csv.field_size_limit(_LONGEST_FIELD)
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, delimiter=delimiter, quoting=quoting)
+            rows = csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
             try:
                 for row in rows:
                     if any(cell.strip() for cell in row):

@@ -22,6 +22,7 @@ _FOLDERS: dict[str, Split] = {
 }  # fmt: skip
 """Splits of the full data set, by the folder of a clip; a folder holds whole albums."""
 _PATH = re.compile(r"([0-9a-f])/[^/\0]+\.mp3")
+_INDEX = re.compile(r"[0-9]{1,9}")
 _ANNOTATIONS = "annotations_final.csv"
 _WON = "train.npy, valid.npy, test.npy, tags.npy and binary.npy of sota-music-tagging-models (Won et al., 2020)"
 
@@ -119,9 +120,9 @@ def _won(root: Path, folder: Path, versions: tuple[tuple[int, int], ...]) -> dic
         for number, text in enumerate(npy_tables.read_strings(folder / file, _WON)):
             source = f"{folder / file}: entry {number}"
             index, _, clip = text.partition("\t")
-            if not (index.isascii() and index.isdigit() and _PATH.fullmatch(clip)):
+            if not (_INDEX.fullmatch(index) and _PATH.fullmatch(clip)):
                 raise ValueError(f"{source}: {text!r} is no row number, tab, and path of a clip")
-            at = int(index) if len(index) < 10 else len(order) + 1
+            at = int(index)
             if clip in found:
                 raise ValueError(f"{source}: {clip} is there already, in {found[clip].source}")
             if rows is not None and at >= len(rows):

@@ -8,26 +8,30 @@ from pathlib import Path
 from data_modules.audio import SUFFIXES
 from data_modules.corpora.base import BadTrack
 
+_MP3_FIRST = sorted(SUFFIXES, key=lambda suffix: suffix != ".mp3")
 _NAMED = 12
 """So many tracks are named in a remark before the rest is counted."""
 
 
 def candidates(stem: Path) -> list[Path]:
     """Where the audio may lie: `stem` followed by each suffix of audio, mp3 first."""
-    return [stem.with_name(stem.name + suffix) for suffix in sorted(SUFFIXES, key=lambda s: s != ".mp3")]
+    return [stem.parent / f"{stem.name}{suffix}" for suffix in _MP3_FIRST]
 
 
 def first_file(paths: Sequence[Path]) -> Path:
     """The first of the paths that is a file.
 
     Raises:
-        BadTrack: None is; the message names the first.
+        BadTrack: None is, or that file is empty; the message names it.
     """
-    for path in paths:
-        if _is_file(path):
-            return path
-    others = ", ".join(path.name for path in paths[1:])
-    raise BadTrack(f"{paths[0]}: no such file{', nor ' + others if others else ''}")
+    found = next((path for path in paths if _size(path) is not None), None)
+    if found is None:
+        others = [path.name for path in paths[1:]]
+        more = f" or {len(others) - 1} other names" if len(others) > 1 else ""
+        raise BadTrack(f"{paths[0]}: no such file{', nor ' + others[0] if others else ''}{more}")
+    if _size(found) == 0:
+        raise BadTrack(f"{found}: an empty file")
+    return found
 
 
 def remarks(audio: Mapping[str, Sequence[Path]]) -> list[str]:
@@ -37,11 +41,16 @@ def remarks(audio: Mapping[str, Sequence[Path]]) -> list[str]:
         audio: Where the audio of each track may lie, by track.
     """
     missing, empty = [], []
+    # A listing of each folder is many times faster than asking for every name.
+    listings: dict[Path, frozenset[str]] = {}
     for track, paths in audio.items():
-        found = next((path for path in paths if _is_file(path)), None)
+        for path in paths:
+            if path.parent not in listings:
+                listings[path.parent] = _names(path.parent)
+        found = next((path for path in paths if path.name in listings[path.parent]), None)
         if found is None:
             missing.append(track)
-        elif found.stat().st_size == 0:
+        elif _size(found) == 0:
             empty.append(track)
     lines = []
     if missing:
@@ -51,11 +60,19 @@ def remarks(audio: Mapping[str, Sequence[Path]]) -> list[str]:
     return lines
 
 
-def _is_file(path: Path) -> bool:
+def _size(path: Path) -> int | None:
+    """In bytes; None where there is no file."""
     try:
-        return path.is_file()
+        return path.stat().st_size if path.is_file() else None
     except OSError:  # such as a name that is too long
-        return False
+        return None
+
+
+def _names(folder: Path) -> frozenset[str]:
+    try:
+        return frozenset(path.name for path in folder.iterdir())
+    except (OSError, ValueError):  # ValueError: a null character in the name
+        return frozenset()
 
 
 def listed(names: Iterable[str]) -> str:

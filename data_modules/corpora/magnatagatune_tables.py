@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,15 +84,15 @@ def _annotations(path: Path, version: tuple[int, int]) -> dict[str, _Annotated]:
             continue
         if len(row) != len(header):
             raise ValueError(f"{source}: {len(row)} columns, but the header has {len(header)}")
-        clip, marks = row[-1].strip(), [mark.strip() for mark in row[1:-1]]
+        clip, names, marks = row[-1].strip(), header[1:-1], row[1:-1]
         if not _PATH.fullmatch(clip):
             raise ValueError(f"{source}: {clip!r} is no path of a clip, such as f/artist-album-01-title-0-29.mp3")
         if clip in found:
             raise ValueError(f"{source}: {clip} is there already, on line {found[clip].line}")
-        for name, mark in zip(header[1:-1], marks, strict=True):
-            if mark not in ("0", "1"):
-                raise ValueError(f"{source}: tag {name!r}: {mark!r} is neither 0 nor 1")
-        found[clip] = _Annotated(line, tuple(n for n, m in zip(header[1:-1], marks, strict=True) if m == "1"))
+        if not {"0", "1"}.issuperset(marks):
+            at, mark = next((at, mark) for at, mark in enumerate(marks) if mark not in ("0", "1"))
+            raise ValueError(f"{source}: tag {names[at]!r}: {mark!r} is neither 0 nor 1")
+        found[clip] = _Annotated(line, tuple(compress(names, (mark == "1" for mark in marks))))
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,15 @@ DURATION_S = 1.5
 
 def write_tone(path: Path, rate: int = 44_100) -> Path:
     """A sine of 440 Hz in two channels, `DURATION_S` long."""
-    time_N = np.arange(round(DURATION_S * rate)) / rate
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, 0.3 * np.sin(2 * np.pi * 440 * time_N)[:, None].repeat(2, axis=1), rate)
+    path.write_bytes(_encoded(path.suffix.removeprefix("."), rate))
     return path
+
+
+@cache
+def _encoded(suffix: str, rate: int) -> bytes:
+    """Encoding takes far longer than writing: once for each format."""
+    time_N = np.arange(round(DURATION_S * rate)) / rate
+    file = io.BytesIO()
+    soundfile.write(file, 0.3 * np.sin(2 * np.pi * 440 * time_N)[:, None].repeat(2, axis=1), rate, format=suffix)
+    return file.getvalue()

@@ -9,9 +9,12 @@ from data_modules.corpora.base import BadTrack
 def test_the_first_that_is_there(tmp_path: Path) -> None:
     paths = candidates(tmp_path / "5061.LOFI")
     assert [path.name for path in paths[:3]] == ["5061.LOFI.mp3", "5061.LOFI.wav", "5061.LOFI.flac"]
-    with pytest.raises(BadTrack, match=r"5061\.LOFI\.mp3: no such file, nor 5061\.LOFI\.wav, 5061\.LOFI\.flac"):
+    with pytest.raises(BadTrack, match=r"5061\.LOFI\.mp3: no such file, nor 5061\.LOFI\.wav or 6 other names"):
         first_file(paths)
     paths[1].touch()
+    with pytest.raises(BadTrack, match=r"5061\.LOFI\.wav: an empty file"):
+        first_file(paths)
+    paths[1].write_bytes(b"x")
     assert first_file(paths) == paths[1]
     with pytest.raises(BadTrack, match=r"no such file$"):
         first_file([tmp_path / ("x" * 5000)])

@@ -3,7 +3,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tones import write_tone
 
@@ -117,6 +117,7 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
 CELLS = st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(["2", "training", "small", "Rock", '"'])
 
 
+@settings(max_examples=40)
 @given(st.lists(st.lists(CELLS, min_size=10, max_size=10) | st.lists(CELLS), max_size=3), st.booleans())
 def test_any_table_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], headed: bool

@@ -2,7 +2,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tones import DURATION_S, write_tone
 
@@ -115,6 +115,7 @@ def test_what_is_no_text_is_named(tmp_path: Path) -> None:
         read_key(tmp_path / "2.LOFI.key", 9.0)
 
 
+@settings(max_examples=40)
 @given(st.text(st.characters(codec="utf-8")) | st.text("key 0123.\t\nABCDEFGm#b@ minorjaf-/", max_size=40))
 def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = write(tmp_path_factory.getbasetemp(), text)

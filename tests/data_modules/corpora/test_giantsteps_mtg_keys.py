@@ -2,7 +2,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tones import write_tone
 
@@ -146,6 +146,7 @@ def test_settings_are_checked(tmp_path: Path) -> None:
 CELLS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(["5", "A / B", "-", "2", "C major", '"'])
 
 
+@settings(max_examples=40)
 @given(st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=4), st.lists(st.lists(CELLS, min_size=1), max_size=3))
 def test_any_table_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], metadata: list[list[str]]
@@ -163,7 +164,11 @@ def test_any_table_is_read_or_refused(
         assert str(root) in str(error)
 
 
-@given(st.dictionaries(st.text(max_size=3), st.lists(st.sampled_from("abcdefghijklmnopqrst"), min_size=1, max_size=3)))
+@given(
+    st.dictionaries(
+        st.text(max_size=3), st.lists(st.sampled_from("abcdefghijklmnopqrst"), min_size=1, max_size=3), max_size=12
+    )
+)
 def test_no_group_is_divided_and_held_out_artists_are_never_heard(artists: dict[str, list[str]]) -> None:
     places = split_by_artist(artists)
     assert places.keys() == artists.keys()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tones import write_tone
 
@@ -119,7 +119,7 @@ def test_broken_and_missing_audio_is_named(root: Path) -> None:
     (root / "mp3" / absent).unlink()
     corpus = MagnaTagATune(root, "full")
     items = {item.track_id: item for item in corpus.items()}
-    with pytest.raises(BadTrack, match=r"08-gently-117-146\.mp3: cannot be read as audio"):
+    with pytest.raises(BadTrack, match=r"08-gently-117-146\.mp3: an empty file"):
         corpus.load(items[empty])
     with pytest.raises(BadTrack, match=r"mp3/0/ambient_teknology-phoenix-01-phoenix-0-29\.mp3: no such file"):
         corpus.load(items[absent])
@@ -190,6 +190,7 @@ CELLS = st.text(st.characters(codec="utf-8"), max_size=6) | st.sampled_from(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(st.lists(CELLS, min_size=1, max_size=7), max_size=4), st.lists(CELLS, min_size=1, max_size=3))
 def test_any_table_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], entries: list[str]

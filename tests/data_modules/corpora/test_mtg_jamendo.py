@@ -2,7 +2,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tones import write_tone
 
@@ -115,6 +115,7 @@ def test_a_missing_table_is_named(root: Path) -> None:
 CELLS = st.text(st.characters(codec="utf-8"), max_size=9) | st.sampled_from(["a" * 300, "..", ".mp3", '"', "genre---x"])
 
 
+@settings(max_examples=40)
 @given(st.lists(st.lists(CELLS, min_size=1, max_size=8), max_size=4))
 def test_any_table_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]) -> None:
     root = write(tmp_path_factory.getbasetemp() / "any", "\n".join("\t".join(row) for row in rows))

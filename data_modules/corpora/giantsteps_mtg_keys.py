@@ -16,7 +16,7 @@ from data_modules.corpora.giantsteps_mtg_split import split_by_artist
 from data_modules.labels import check
 from data_modules.spans import Spans
 
-Several = Literal["leave out", "first"]
+Several = Literal["leave_out", "first"]
 
 _EXPECTED = (
     "annotations/annotations.txt with the columns id, key, confidence (and comment), as in the repository "
@@ -50,7 +50,7 @@ class GiantStepsMtgKeys(Corpus):
     Args:
         root: The folder that holds `audio` and `annotations`.
         min_confidence: 0, 1 or 2: what the annotator's confidence in the key must be at least.
-        several: What becomes of a track with more than one key, which have no times: `leave out`, or take the
+        several: What becomes of a track with more than one key, which have no times: `leave_out`, or take the
             `first`.
     """
 
@@ -58,7 +58,7 @@ class GiantStepsMtgKeys(Corpus):
     licence = "annotations: no licence stated (MTG, Universitat Pompeu Fabra); audio: previews of Beatport, not free"
     expected_tracks: ClassVar[int | None] = _BY_DEFAULT
 
-    def __init__(self, root: Path, min_confidence: int = _SURE, several: Several = "leave out") -> None:
+    def __init__(self, root: Path, min_confidence: int = _SURE, several: Several = "leave_out") -> None:
         if min_confidence not in range(_SURE + 1):
             raise ValueError(f"min_confidence: {min_confidence} given; choose 0, 1 or 2")
         if several not in get_args(Several):
@@ -66,8 +66,8 @@ class GiantStepsMtgKeys(Corpus):
         self.root = Path(root)
         self.min_confidence = min_confidence
         self.several = several
-        if (min_confidence, several) != (_SURE, "leave out"):
-            self.note = f"keys of confidence {min_confidence} or more; of several keys: {several}"
+        if (min_confidence, several) != (_SURE, "leave_out"):
+            self.note = f"keys of confidence {min_confidence} or more; of several keys: {several.replace('_', ' ')}"
             self.expected_tracks = None  # type: ignore[misc]
 
     def items(self) -> Sequence[Item]:
@@ -124,7 +124,7 @@ class GiantStepsMtgKeys(Corpus):
         for track, row in self._rows().items():
             if row.confidence < self.min_confidence:
                 reasons[track] = f"confidence below {self.min_confidence}: {row.confidence}"
-            elif self.several == "leave out" and "/" in row.key:
+            elif self.several == "leave_out" and "/" in row.key:
                 reasons[track] = f"more than one key: {row.key}"
         return reasons
 

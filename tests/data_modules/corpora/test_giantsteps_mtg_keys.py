@@ -139,7 +139,7 @@ def test_damaged_metadata_are_named_with_their_line(table: str, message: str, ro
 def test_settings_are_checked(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="min_confidence: 3 given; choose 0, 1 or 2"):
         GiantStepsMtgKeys(tmp_path, min_confidence=3)
-    with pytest.raises(ValueError, match="several: 'last' is unknown; choose one of leave out, first"):
+    with pytest.raises(ValueError, match="several: 'last' is unknown; choose one of leave_out, first"):
         GiantStepsMtgKeys(tmp_path, several="last")  # type: ignore[arg-type]
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import Any
 
 from data_modules.corpora.base import BadTrack, Kind
 from data_modules.corpora.harte_keys import key_label
@@ -13,9 +16,6 @@ from data_modules.corpora.lab_files import Row, relabelled, spans_of
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.labels import check
 from data_modules.spans import Spans
-
-if TYPE_CHECKING:
-    import jams
 
 NAMESPACES: Mapping[Kind, tuple[str, ...]] = {
     "beat": ("beat_position", "beat"),
@@ -54,34 +54,26 @@ def read_jams(
         BadTrack: The file cannot be read as JAMS.
     """
     annotations = _annotations(path)
+    readers: dict[Kind, Callable[[], Spans]] = {}
+    for kind, namespaces in NAMESPACES.items():
+        found = [one for name in namespaces for one in annotations if one.namespace == name]
+        if found:
+            readers[kind] = partial(_spans, kind, found[0], path, duration_s, label_map)
+    tags = [one for one in annotations if str(one.namespace).startswith("tag_")]
+    if tags:
+        readers["tag"] = partial(_tags, tags, path, duration_s)
     labels: dict[Kind, Spans] = {}
     gaps: dict[Kind, str] = {}
-
-    def take(kind: Kind, read: Callable[[], Spans]) -> None:
+    for kind, read in readers.items():
         try:
             labels[kind] = read()
         except BadTrack as problem:
             gaps[kind] = str(problem)
-
-    for kind, namespaces in NAMESPACES.items():
-        for namespace in namespaces:
-            found = next((one for one in annotations if one.namespace == namespace), None)
-            if found is not None:
-                take(kind, lambda kind=kind, found=found: _spans(kind, found, path, duration_s, label_map))
-                break
-    tags = [one for one in annotations if str(one.namespace).startswith("tag_")]
-    if tags:
-        take("tag", lambda: _tags(tags, path, duration_s))
     return labels, gaps
 
 
-def _annotations(path: Path) -> Sequence[jams.Annotation]:
-    try:
-        import jams
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"{path}: to read JAMS files, pip install 'musicfm-pl[datasets]' ({error})", name=error.name
-        ) from error
+def _annotations(path: Path) -> Sequence[Any]:
+    jams = _package(path)
     if not path.is_file():
         raise BadTrack(f"{path}: no such file")
     try:
@@ -91,7 +83,16 @@ def _annotations(path: Path) -> Sequence[jams.Annotation]:
         raise BadTrack(f"{path}: cannot be read as JAMS ({error or type(error).__name__})") from error
 
 
-def _spans(kind: Kind, annotation: jams.Annotation, path: Path, duration_s: float, label_map: Path | None) -> Spans:
+def _package(path: Path) -> ModuleType:
+    try:
+        return importlib.import_module("jams")
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{path}: to read JAMS files, pip install 'musicfm-pl[datasets]' ({error})", name=error.name
+        ) from error
+
+
+def _spans(kind: Kind, annotation: Any, path: Path, duration_s: float, label_map: Path | None) -> Spans:
     rows: Iterable[Row] = _rows(annotation, path, is_event=kind == "beat")
     if kind == "section":
         rows = _sections(list(rows), str(annotation.namespace), label_map)
@@ -100,7 +101,7 @@ def _spans(kind: Kind, annotation: jams.Annotation, path: Path, duration_s: floa
     return spans_of(kind, rows, duration_s)
 
 
-def _rows(annotation: jams.Annotation, path: Path, is_event: bool) -> list[Row]:
+def _rows(annotation: Any, path: Path, is_event: bool) -> list[Row]:
     """Observations in the order of their times; of a beat the duration, which some files lack, does not matter."""
     rows = []
     level = _lowest_level(annotation)
@@ -122,7 +123,7 @@ def _sections(rows: list[Row], namespace: str, label_map: Path | None) -> list[R
     return FunctionMap(_SECTION_MAPS.get(namespace, "isophonics"), label_map).applied(rows)
 
 
-def _tags(annotations: Sequence[jams.Annotation], path: Path, duration_s: float) -> Spans:
+def _tags(annotations: Sequence[Any], path: Path, duration_s: float) -> Spans:
     tags: dict[str, None] = {}
     for annotation in annotations:
         for number, observation in enumerate(annotation.data, start=1):
@@ -132,7 +133,7 @@ def _tags(annotations: Sequence[jams.Annotation], path: Path, duration_s: float)
     return spans
 
 
-def _lowest_level(annotation: jams.Annotation) -> int | None:
+def _lowest_level(annotation: Any) -> int | None:
     if annotation.namespace != "multi_segment":
         return None
     levels = [one.value.get("level") for one in annotation.data if isinstance(one.value, dict)]

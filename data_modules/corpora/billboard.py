@@ -62,9 +62,10 @@ class Billboard(Corpus):
             FileNotFoundError: No annotations or no audio there.
         """
         _ = self._functions  # A table that cannot be read is told before the first track is.
+        audio = self._audio.files
         artists = self._artists()
         splits = split_by_hash(artists.values())
-        return [Item(name, artists[name], splits[artists[name]]) for name in self._entries if name in self._audio.files]
+        return [Item(name, artists[name], splits[artists[name]]) for name in self._entries if name in audio]
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""

@@ -69,8 +69,9 @@ class Harmonix(Corpus):
             FileNotFoundError: No annotations or no audio there, or no `metadata.csv`, which names the artists.
         """
         _ = self._functions  # A table that cannot be read is told before the first track is.
+        audio = self._audio.files
         groups, splits = self._groups_and_splits()
-        return [Item(name, groups[name], splits[name]) for name in self._identifiers if name in self._audio.files]
+        return [Item(name, groups[name], splits[name]) for name in self._identifiers if name in audio]
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""

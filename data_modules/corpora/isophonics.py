@@ -168,7 +168,8 @@ def counted(rows: Sequence[Row]) -> list[Row]:
             labels[at] = str(int(labels[at + 1]) - 1)
     for at in range(1, len(rows)):
         if moved[at] and labels[at] == "?" and labels[at - 1].isdecimal():
-            labels[at] = str(int(labels[at - 1]) % longest + 1)
+            is_last_of_bar = labels[at + 1 : at + 2] == ["1"]
+            labels[at] = str(int(labels[at - 1]) + 1 if is_last_of_bar else int(labels[at - 1]) % longest + 1)
     return [replace(row, label=label) for row, label in zip(rows, labels, strict=True)]
 
 

@@ -73,7 +73,7 @@ def read_jams(
 
 
 def _annotations(path: Path) -> Sequence[Any]:
-    jams = _package(path)
+    jams = jams_package()
     if not path.is_file():
         raise BadTrack(f"{path}: no such file")
     try:
@@ -83,12 +83,17 @@ def _annotations(path: Path) -> Sequence[Any]:
         raise BadTrack(f"{path}: cannot be read as JAMS ({error or type(error).__name__})") from error
 
 
-def _package(path: Path) -> ModuleType:
+def jams_package() -> ModuleType:
+    """The package jams, which is not needed for anything else.
+
+    Raises:
+        ModuleNotFoundError: It is not installed.
+    """
     try:
         return importlib.import_module("jams")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{path}: to read JAMS files, pip install 'musicfm-pl[datasets]' ({error})", name=error.name
+            f"to read JAMS files, pip install 'musicfm-pl[datasets]' ({error})", name=error.name
         ) from error
 
 

@@ -12,7 +12,7 @@ from data_modules.audio import read_audio
 from data_modules.corpora.audio_trees import audio_below
 from data_modules.corpora.base import Corpus, Item, Kind, Track
 from data_modules.corpora.group_splits import read_split_file, split_by_hash
-from data_modules.corpora.jams_files import read_jams
+from data_modules.corpora.jams_files import jams_package, read_jams
 
 
 @final
@@ -47,7 +47,9 @@ class JamsFolder(Corpus):
 
         Raises:
             FileNotFoundError: There is no such folder, or no audio with a JAMS file beside it.
+            ModuleNotFoundError: The package jams is not installed.
         """
+        jams_package()
         if not self._tracks:
             raise FileNotFoundError(f"jams_folder: no audio below {self.root} has a .jams file of its name beside it")
         groups = {name: name.rpartition("/")[0] or name for name in self._tracks}

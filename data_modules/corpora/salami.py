@@ -71,11 +71,10 @@ class Salami(Corpus):
             FileNotFoundError: No annotations or no audio there, or no `metadata/metadata.csv`.
         """
         _ = self._functions  # A table that cannot be read is told before the first track is.
+        audio = self._audio.files
         artists = self._artists()
         splits = split_by_hash(artists.values())
-        return [
-            Item(name, artists[name], splits[artists[name]]) for name in self._identifiers if name in self._audio.files
-        ]
+        return [Item(name, artists[name], splits[artists[name]]) for name in self._identifiers if name in audio]
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""

@@ -170,10 +170,13 @@ def _report(corpus: Corpus, out: Path, console: Console) -> None:
     for kind in KINDS:
         if gaps[kind]:
             console.print(f"without {kind} labels: {gaps[kind]} tracks (see {out / 'gaps.tsv'})")
-    # Torch takes seconds to import, which neither `--help` nor the processes that render should wait for.
-    from data_modules.statistics import mel_statistics
+    if any(entry.split == "train" for entry in prepared.entries):
+        # Torch takes seconds to import, which neither `--help` nor the processes that render should wait for.
+        from data_modules.statistics import mel_statistics
 
-    statistics = mel_statistics(prepared)
-    console.print(f"mel statistics of the training split: mean {statistics.mean:.3f}, std {statistics.std:.3f}")
+        statistics = mel_statistics(prepared)
+        console.print(f"mel statistics of the training split: mean {statistics.mean:.3f}, std {statistics.std:.3f}")
+    else:
+        console.print("no track for training, so no mel statistics: to test on, with those of where it was trained")
     console.print(f"licence: {corpus.licence}")
     console.print(f"written: {out}")

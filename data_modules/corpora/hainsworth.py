@@ -1,0 +1,77 @@
+"""`hainsworth`: 222 minute-long excerpts in six styles with beats (Hainsworth and Macleod, 2004; revised 2014)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from data_modules.corpora import fold_splits
+from data_modules.corpora.base import Corpus, Item, Track
+from data_modules.corpora.beat_files import SUFFIXES
+from data_modules.corpora.beat_tracks import BeatTracks
+from data_modules.corpora.track_files import AUDIO_SUFFIXES, files_below
+
+_NAME = re.compile(r"(?:hainsworth_)?(?P<name>.+)", re.IGNORECASE)
+
+
+class Hainsworth(Corpus):
+    """Hainsworth's excerpts, with beats and their place in the bar; each excerpt is its own group.
+
+    Tracks without audio or without beats are left out and named; faulty beats set a track aside.
+
+    Args:
+        root: The folder that holds the audio, at any depth, such as `audio/001.wav` or `wavs/001.wav`.
+        annotations: The folder of the beats, named as the audio (`001.beats`, `001.txt` or
+            `hainsworth_001.beats`), if not the folder `annotations/beats`, `beats` or `beat` within `root`.
+        fold: Which of eight folds is for test, with the next for validation. They are made by a hash of the
+            name, and are not those of publications.
+        split_file: A list of tracks with their folds or splits, such as beat_this's `8-folds.split`; takes the
+            place of our folds. Tracks that it does not name are left out.
+    """
+
+    name = "hainsworth"
+    licence = "audio: not distributed, excerpts of published recordings; beats: CC BY-NC-SA 4.0 by mirdata"
+    expected_tracks: ClassVar[int | None] = 222
+
+    def __init__(
+        self, root: Path, annotations: Path | None = None, fold: int = 0, split_file: Path | None = None
+    ) -> None:
+        self.root = Path(root)
+        self.annotations = Path(annotations) if annotations else None
+        self.fold = fold
+        self.split_file = Path(split_file) if split_file else None
+
+    def items(self) -> Sequence[Item]:
+        """See `Corpus.items`.
+
+        Raises:
+            FileNotFoundError: A folder is not there or holds nothing of the kind, or nothing fits together.
+            ValueError: Two files for one track, no such fold, or a list of splits that cannot be read.
+        """
+        return self._tracks.items()
+
+    def load(self, item: Item) -> Track:
+        """See `Corpus.load`."""
+        return self._tracks.load(item)
+
+    def remarks(self) -> Sequence[str]:
+        """See `Corpus.remarks`."""
+        return self._tracks.remarks()
+
+    @cached_property
+    def _tracks(self) -> BeatTracks:
+        audio = files_below(self.root, AUDIO_SUFFIXES, _track, "hainsworth: audio such as audio/001.wav")
+        inner = [self.root / name for name in ("annotations/beats", "beats", "beat") if (self.root / name).is_dir()]
+        folder = self.annotations or (inner[0] if inner else self.root)
+        option = "annotations" if self.annotations else "root"
+        beats = files_below(folder, SUFFIXES, _track, "hainsworth: beats such as annotations/beats/001.beats", option)
+        groups = {track: track for track in audio}
+        return BeatTracks(audio, beats, fold_splits.splits(groups, self.fold, self.split_file, _track))
+
+
+def _track(name: str) -> str | None:
+    match = _NAME.fullmatch(name)
+    return match["name"].lower() if match else None

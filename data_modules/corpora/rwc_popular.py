@@ -1,0 +1,177 @@
+"""`rwc_popular`: the 100 songs of RWC Popular (Goto et al., 2002) with the AIST Annotation."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from data_modules import SAMPLE_RATE
+from data_modules.audio import read_audio
+from data_modules.corpora import fold_splits
+from data_modules.corpora.aist_files import read_beats, read_chords, read_sections
+from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
+from data_modules.corpora.track_files import AUDIO_SUFFIXES, files_below, listed, missing
+from data_modules.labels import check
+from data_modules.spans import Spans
+
+_NAME = re.compile(r"(?:RM-|RWC[_-])P(?P<song>\d{3})(?:\..*)?", re.IGNORECASE)
+_ON_DISC = re.compile(r"rwc-p-m(?P<disc>\d\d)/(?P<track>\d{1,2})", re.IGNORECASE)
+_CHORDS = re.compile(r"N(?P<song>\d{3})-M(?P<disc>\d\d)-T(?P<track>\d\d)", re.IGNORECASE)
+
+_READERS: dict[Kind, tuple[str, Callable[[Path, float], Spans]]] = {
+    "beat": (".beat.txt", read_beats),
+    "section": (".chorus.txt", read_sections),
+    "chord": (".lab", read_chords),
+}
+
+
+class RwcPopular(Corpus):
+    """RWC-MDB-P-2001: 80 songs in the style of Japanese charts and 20 in that of American ones.
+
+    Labels: beats with their place in the bar, sections as functions, and chords where their files are there.
+    A kind whose file is missing or faulty is absent; `RwcPopular.gaps` says why. A group is an artist if the
+    table `rwc-p.csv` (github.com/magdalenafuentes/metadata) is there, else a song.
+
+    Args:
+        root: The folder of the audio, at any depth: `RM-P001.wav`, `RWC_P001.wav`, or `rwc-p-m01/1.wav` by disc
+            and track; what song that is, `rwc-p.csv` or the names of the files of chords tell.
+        annotations: The folder of `RM-P001.BEAT.TXT`, `RM-P001.CHORUS.TXT` and `N001-M01-T01.lab`, at any depth,
+            if not within `root`.
+        fold: Which of eight folds is for test, with the next for validation. They are made by a hash of the
+            group, and are not those of publications.
+        split_file: A list of tracks (RM-P001 and so on) with their folds or splits; takes the place of our folds.
+            Tracks that it does not name are left out.
+    """
+
+    name = "rwc_popular"
+    licence = (
+        "audio: RWC Music Database, AIST, research by its terms; AIST Annotation: cite Goto 2006; chords: Cho 2011"
+    )
+    expected_tracks: ClassVar[int | None] = 100
+
+    def __init__(
+        self, root: Path, annotations: Path | None = None, fold: int = 0, split_file: Path | None = None
+    ) -> None:
+        self.root = Path(root)
+        self.annotations = Path(annotations) if annotations else None
+        self.fold = fold
+        self.split_file = Path(split_file) if split_file else None
+        self._why: dict[str, dict[Kind, str]] = {}
+
+    def items(self) -> Sequence[Item]:
+        """See `Corpus.items`.
+
+        Raises:
+            FileNotFoundError: A folder is not there or holds nothing of the kind.
+            ValueError: Two files for one track, no such fold, or a list of splits that cannot be read.
+        """
+        return [Item(one, self._group(one), self._splits[one]) for one in self._audio if one in self._splits]
+
+    def load(self, item: Item) -> Track:
+        """See `Corpus.load`."""
+        path = self._audio[item.track_id]
+        waveform_N = read_audio(path)
+        duration_s = len(waveform_N) / SAMPLE_RATE
+        labels: dict[Kind, Spans] = {}
+        why: dict[Kind, str] = {}
+        for kind, (suffix, read) in _READERS.items():
+            try:
+                if item.track_id not in self._files[kind]:
+                    raise BadTrack(f"{self.annotations or self.root}: no file {suffix} for {item.track_id}")
+                labels[kind] = read(self._files[kind][item.track_id], duration_s)
+            except BadTrack as error:
+                why[kind] = str(error)
+        if not labels:
+            raise BadTrack("; ".join(why.values()))
+        check(labels, duration_s, str(path))
+        self._why[item.track_id] = why
+        return Track(item, waveform_N, labels)
+
+    def gaps(self, item: Item) -> Mapping[Kind, str]:
+        """See `Corpus.gaps`."""
+        return self._why.get(item.track_id, {})
+
+    def remarks(self) -> Sequence[str]:
+        """See `Corpus.remarks`."""
+        annotated = {track: path for files in self._files.values() for track, path in files.items()}
+        unlisted = [track for track in self._audio if track not in self._splits]
+        return [
+            *(line for k, files in self._files.items() for line in missing(self._audio, files, f"songs have no {k}s")),
+            *missing(annotated, self._audio, "annotated songs have no audio"),
+            *([f"{len(unlisted)} songs are not in {self.split_file}: {listed(unlisted)}"] if unlisted else []),
+        ]
+
+    def _group(self, track: str) -> str:
+        return self._table.get(track, {}).get("Artist (Vocal)") or track
+
+    @cached_property
+    def _files(self) -> dict[Kind, dict[str, Path]]:
+        """Files of each kind by song; at least one kind has some."""
+        what = "rwc_popular: annotations such as RM-P001.BEAT.TXT"
+        option = "annotations" if self.annotations else "root"
+        folder = self.annotations or self.root
+        found: dict[Kind, dict[str, Path]] = {}
+        lacking: list[FileNotFoundError] = []
+        for kind, (suffix, _) in _READERS.items():
+            try:
+                found[kind] = files_below(folder, (suffix,), _annotated, what, option)
+            except FileNotFoundError as error:
+                found[kind] = {}
+                lacking.append(error)
+        if len(lacking) == len(_READERS):
+            raise lacking[0]
+        return found
+
+    @cached_property
+    def _audio(self) -> dict[str, Path]:
+        on_disc = {
+            (int(row["Cat. Suffix"][1:]), int(row["Tr. No."].split()[-1])): track for track, row in self._table.items()
+        }
+        for path in self._files["chord"].values():
+            match = _CHORDS.match(path.name)
+            if match:
+                on_disc[int(match["disc"]), int(match["track"])] = f"RM-P{match['song']}"
+
+        def track_of(path: str) -> str | None:
+            match = _ON_DISC.search(path)
+            by_disc = on_disc.get((int(match["disc"]), int(match["track"]))) if match else None
+            return by_disc or _track(path.rpartition("/")[2])
+
+        what = "rwc_popular: audio such as RM-P001.wav (or rwc-p-m01/1.wav, with rwc-p.csv or chords that name it)"
+        return files_below(self.root, AUDIO_SUFFIXES, track_of, what, by_path=True)
+
+    @cached_property
+    def _table(self) -> dict[str, dict[str, str]]:
+        """The rows of `rwc-p.csv` by song, as far as they say which disc and track it is."""
+        folders = [folder for folder in (self.annotations, self.root) if folder]
+        path = next((path for folder in folders for path in sorted(folder.rglob("rwc-p.csv"))), None)
+        if path is None:
+            return {}
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+            table = [{key: value or "" for key, value in row.items() if key} for row in csv.DictReader(file)]
+        found = {}
+        for row in table:
+            song = re.fullmatch(r"No\. ?(\d{1,3})", row.get("Piece No.", ""))
+            on_disc = re.fullmatch(r"M\d\d;Tr\. ?\d\d", f"{row.get('Cat. Suffix')};{row.get('Tr. No.')}")
+            if song and on_disc:
+                found[f"RM-P{int(song[1]):03d}"] = row | {"Tr. No.": row["Tr. No."].replace("Tr.", "Tr. ")}
+        return found
+
+    @cached_property
+    def _splits(self) -> dict[str, Split]:
+        groups = {track: self._group(track) for track in self._audio}
+        return fold_splits.splits(groups, self.fold, self.split_file, _track)
+
+
+def _track(name: str) -> str | None:
+    match = _NAME.fullmatch(name)
+    return f"RM-P{match['song']}" if match else None
+
+
+def _annotated(name: str) -> str | None:
+    match = _CHORDS.fullmatch(name)
+    return f"RM-P{match['song']}" if match else _track(name)

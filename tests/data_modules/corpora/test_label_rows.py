@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sounds import write_text
+
+from data_modules.corpora.base import BadTrack
+from data_modules.corpora.label_rows import Label, Row, number, rows, spans
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_comments_blank_lines_and_line_ends(tmp_path: Path, end: str) -> None:
+    path = write_text(tmp_path / "a.txt", "\ufeff# a comment" + end + end + " 1.5\t 2 " + end + "1e1   3")
+    assert list(rows(path)) == [Row(3, ["1.5", "2"]), Row(4, ["1e1", "3"])]
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(BadTrack, match=r"absent\.txt: cannot be read"):
+        list(rows(tmp_path / "absent.txt"))
+    for text in ("", "\n\n", "# only a comment\n"):
+        with pytest.raises(BadTrack, match=r"a\.txt: is empty"):
+            list(rows(write_text(tmp_path / "a.txt", text)))
+    (tmp_path / "b.txt").write_bytes(b"1.0\xff\n")
+    with pytest.raises(BadTrack, match=r"b\.txt: cannot be read"):
+        list(rows(tmp_path / "b.txt"))
+
+
+def test_numbers() -> None:
+    assert number("1.25e1", Path("x"), 3) == 12.5
+    for text in ("one", "", "1,5"):
+        with pytest.raises(BadTrack, match=r"x:3: .* is no number"):
+            number(text, Path("x"), 3)
+    for text in ("nan", "inf", "-Infinity"):
+        with pytest.raises(BadTrack, match=r"x:3: .* is not a finite number"):
+            number(text, Path("x"), 3)
+
+
+def test_every_fault_names_its_line() -> None:
+    good = Label(4, 0.0, 1.0, "C")
+    faults = {
+        "x:7: chord: times must rise": Label(7, 0.5, 2.0, "C"),
+        "x:7: chord: the span at 1.000 s does not end": Label(7, 1.0, 1.0, "C"),
+        "x:7: chord: a time beyond the end": Label(7, 1.0, 9.0, "C"),
+        "x:7: chord at 1.000 s: 'H' is no chord": Label(7, 1.0, 2.0, "H"),
+    }
+    for message, bad in faults.items():
+        with pytest.raises(BadTrack, match=message):
+            spans("chord", [good, bad], 5.0, Path("x"))
+    assert list(spans("chord", [good, Label(5, 1.0, 2.0, "N")], 5.0, Path("x"))) == [(0, 1, "C"), (1, 2, "N")]
+    assert len(spans("chord", [], 5.0, Path("x"))) == 0
+
+
+@given(st.lists(st.floats(0, 9.9), unique=True, min_size=1))
+def test_rising_events_pass_and_others_do_not(times_s: list[float]) -> None:
+    rising = sorted(times_s)
+    assert spans("beat", [Label(1, t, t, "?") for t in rising], 10.0, Path("x")).starts_s.tolist() == rising
+    if times_s != rising:
+        fall = next(i for i in range(1, len(times_s)) if times_s[i] < times_s[i - 1])
+        with pytest.raises(BadTrack, match=f"x:{fall + 1}: beat: times must rise"):
+            spans("beat", [Label(i, t, t, "?") for i, t in enumerate(times_s, start=1)], 10.0, Path("x"))

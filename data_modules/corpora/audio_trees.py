@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -10,7 +9,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_modules.audio import SUFFIXES
+from data_modules.corpora.track_files import AUDIO_SUFFIXES, walk
 
 Match = Callable[[Sequence[str], Sequence[Path]], Mapping[str, Path]]
 
@@ -80,14 +79,9 @@ def audio_below(root: Path) -> list[Path]:
     """
     if not root.is_dir():
         raise FileNotFoundError(f"audio: no folder {root}")
-    found = [
-        Path(folder) / name
-        for folder, _, names in os.walk(root)
-        for name in names
-        if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-    ]
+    found = [path for path in walk(root) if path.name.lower().endswith(AUDIO_SUFFIXES)]
     if not found:
-        raise FileNotFoundError(f"audio: no audio below {root}; looked for {', '.join(SUFFIXES)}")
+        raise FileNotFoundError(f"audio: no audio below {root}; looked for {', '.join(AUDIO_SUFFIXES)}")
     return sorted(found)
 
 

@@ -11,13 +11,12 @@ from typing import ClassVar, final
 
 from data_modules.corpora.audio_trees import MatchedAudio, by_identifier, match_audio
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
-from data_modules.corpora.group_splits import read_split_file, split_by_hash, split_of_fold
+from data_modules.corpora.fold_splits import NUM_FOLDS, from_lists, split_of
+from data_modules.corpora.group_splits import split_by_hash
 from data_modules.corpora.lab_files import Row, read_boundaries, read_events, spans_of
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.labelled_audio import load_labelled
-
-NUM_FOLDS = 8
-"""Of all-in-one (Kim & Nam, WASPAA 2023)."""
+from data_modules.corpora.track_files import listed
 
 
 @final
@@ -29,15 +28,16 @@ class Harmonix(Corpus):
     is left out.
 
     Three ways to split. By default artists are groups, split by a hash of their names: about 70 % train, 10 %
-    val, 20 % test. With a `fold` it is all-in-one's cross-validation: song n in the order of all 912
-    identifiers is in fold n mod 8, `fold` is tested and the one after it validates; that divides artists. With a
-    `split_file` it is what the file says; there, too, a song is a group.
+    val, 20 % test. With a `fold` it is the cross-validation of all-in-one (Kim & Nam, WASPAA 2023): song n in the
+    order of all 912 identifiers is in fold n mod 8, `fold` is tested and the one after it validates; that divides
+    artists. With a `split_file` it is what the file says; there, too, a song is a group, and one that it does not
+    name is left out.
 
     Args:
         root: The repository `harmonixset`, or its folder `dataset`.
         audio: The folder of audio files; `root/audio` if it is not given.
         fold: From 0 to 7, to test; in a split file that has folds, the one of that number.
-        split_file: Rows of identifier and split, or identifier and fold; see `read_split_file`.
+        split_file: Lists of identifiers with their split or fold, see `fold_splits.from_lists`.
         label_map: A table of one's own of section labels, see `FunctionMap`.
     """
 
@@ -70,8 +70,10 @@ class Harmonix(Corpus):
         """
         _ = self._functions  # A table that cannot be read is told before the first track is.
         audio = self._audio.files
-        groups, splits = self._groups_and_splits()
-        return [Item(name, groups[name], splits[name]) for name in self._identifiers if name in audio]
+        groups, splits = self._groups_and_splits
+        return [
+            Item(name, groups[name], splits[name]) for name in self._identifiers if name in audio and name in splits
+        ]
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""
@@ -97,15 +99,20 @@ class Harmonix(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        return self._audio.remarks()
+        unlisted = [name for name in self._audio.files if name not in self._groups_and_splits[1]]
+        return [
+            *self._audio.remarks(),
+            *([f"{len(unlisted)} tracks are in no list of {self.split_file}: {listed(unlisted)}"] if unlisted else []),
+        ]
 
+    @cached_property
     def _groups_and_splits(self) -> tuple[Mapping[str, str], Mapping[str, Split]]:
         songs = {name: name for name in self._identifiers}
         if self.split_file is not None:
-            return songs, read_split_file(Path(self.split_file), list(self._audio.files), self.fold or 0)
+            return songs, from_lists(Path(self.split_file), self.fold, lambda name: songs.get(name))
         if self.fold is not None:
             numbered = enumerate(self._identifiers)
-            return songs, {name: split_of_fold(at % NUM_FOLDS, self.fold, NUM_FOLDS) for at, name in numbered}
+            return songs, {name: split_of(at % NUM_FOLDS, self.fold, NUM_FOLDS) for at, name in numbered}
         artists = self._artists()
         by_artist = split_by_hash(artists.values())
         return artists, {name: by_artist[artist] for name, artist in artists.items()}

@@ -11,7 +11,8 @@ from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
 from data_modules.corpora.audio_trees import audio_below
 from data_modules.corpora.base import Corpus, Item, Kind, Track
-from data_modules.corpora.group_splits import read_split_file, split_by_hash
+from data_modules.corpora.fold_splits import from_lists
+from data_modules.corpora.group_splits import split_by_hash
 from data_modules.corpora.jams_files import jams_package, read_jams
 
 
@@ -25,8 +26,9 @@ class JamsFolder(Corpus):
 
     Args:
         root: The top of the tree.
-        split_file: Rows of track and split, or track and fold; see `read_split_file`.
-        fold: The fold to test, where the split file has folds.
+        split_file: Lists of file names with their split or fold, see `fold_splits.from_lists`; what they do not
+            name is left out.
+        fold: The fold to test, where the lists have folds.
         label_map: A table of one's own of section labels, see `FunctionMap`.
     """
 
@@ -54,8 +56,8 @@ class JamsFolder(Corpus):
             raise FileNotFoundError(f"jams_folder: no audio below {self.root} has a .jams file of its name beside it")
         groups = {name: name.rpartition("/")[0] or name for name in self._tracks}
         if self.split_file is not None:
-            splits = read_split_file(Path(self.split_file), list(self._tracks), self.fold)
-            return [Item(name, name, splits[name]) for name in self._tracks]
+            splits = from_lists(Path(self.split_file), self.fold, self._by_name().get)
+            return [Item(name, name, splits[name]) for name in self._tracks if name in splits]
         by_group = split_by_hash(groups.values())
         return [Item(name, groups[name], by_group[groups[name]]) for name in self._tracks]
 
@@ -89,6 +91,11 @@ class JamsFolder(Corpus):
                 names = ", ".join(file.relative_to(self.root).as_posix() for file in files)
                 said.append(f"{len(files)} {what} are left out: {names}")
         return said
+
+    def _by_name(self) -> dict[str, str]:
+        """Tracks by the name of their file, where it is the only one of that name."""
+        names = [name.rpartition("/")[2] for name in self._tracks]
+        return {short: name for short, name in zip(names, self._tracks, strict=True) if names.count(short) == 1}
 
     @cached_property
     def _tracks(self) -> dict[str, Path]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from data_modules.corpora import label_rows
 from data_modules.corpora.base import BadTrack, Kind
 from data_modules.labels import check
 from data_modules.spans import Spans
@@ -22,6 +23,9 @@ ROUNDING_S = 0.01
 
 OVERRUN_S = 1.0
 """What ends later than the audio by no more than this is cut: pressings and decoders differ in their last second."""
+
+_WHOLE_LINE = r"(?!)"
+"""A delimiter that never is."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?nan|[+-]?inf(inity)?", re.IGNORECASE)
 
@@ -46,19 +50,12 @@ class Row:
 def read_lines(path: Path) -> list[tuple[str, str]]:
     """The lines of a file without comments (`#`) and blank ones, each with `file:line` before it.
 
-    Lines end with LF, CR LF or CR; a byte order mark is passed over; what is not UTF-8 becomes U+FFFD.
-
     Raises:
-        BadTrack: There is no such file, or it cannot be read.
+        BadTrack: There is no such file, it cannot be read, or it holds no such line.
     """
     if not path.is_file():
         raise BadTrack(f"{path}: no such file")
-    try:
-        text = path.read_bytes().decode("utf-8-sig", errors="replace")
-    except OSError as error:
-        raise BadTrack(f"{path}: cannot be read ({error})") from error
-    lines = enumerate(re.split(r"\r\n|\r|\n", text), start=1)
-    return [(f"{path}:{number}", line.strip()) for number, line in lines if line.strip() and line.strip()[0] != "#"]
+    return [(f"{path}:{row.line}", row.fields[0]) for row in label_rows.rows(path, _WHOLE_LINE)]
 
 
 def read_events(path: Path) -> list[Row]:

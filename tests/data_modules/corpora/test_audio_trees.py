@@ -1,7 +1,7 @@
 from pathlib import Path
 
-import dataset_files
 import pytest
+from sounds import write_sound, write_text
 
 from data_modules.corpora.audio_trees import by_identifier, by_song, match_audio, plain
 
@@ -37,8 +37,8 @@ def test_identifiers_match_by_stem_and_number() -> None:
 
 def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
     for name in ("1.wav", "deep/7.wav", ".2.wav"):
-        dataset_files.tone(tmp_path / name, 0.1)
-    dataset_files.text(tmp_path / "cover.jpg", "")
+        write_sound(tmp_path / name, 0.1)
+    write_text(tmp_path / "cover.jpg", "")
     matched = match_audio(["1", "2"], tmp_path, by_identifier)
     assert matched.files == {"1": tmp_path / "1.wav"}
     assert matched.remarks() == [
@@ -53,6 +53,6 @@ def test_no_audio_at_all(tmp_path: Path) -> None:
         match_audio(["1"], tmp_path / "absent", by_identifier)
     with pytest.raises(FileNotFoundError, match=r"audio: no audio below .*; looked for \.wav"):
         match_audio(["1"], tmp_path, by_identifier)
-    dataset_files.tone(tmp_path / "song.wav", 0.1)
+    write_sound(tmp_path / "song.wav", 0.1)
     with pytest.raises(FileNotFoundError, match=r"none of the 1 audio files .* such as song\.wav, .* such as 1$"):
         match_audio(["1"], tmp_path, by_identifier)

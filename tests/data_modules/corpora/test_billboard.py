@@ -1,8 +1,8 @@
 import pickle
 from pathlib import Path
 
-import dataset_files
 import pytest
+from sounds import write_sound, write_text
 
 from data_modules.corpora.billboard import Billboard
 
@@ -21,11 +21,11 @@ def entry_text(artist: str) -> str:
 def billboard(root: Path, **files: str) -> Path:
     for entry, artist in (("0003", "James Brown"), ("0035", "Freedom"), ("0100", "Rod Stewart")):
         folder = root / "McGill-Billboard" / entry
-        dataset_files.text(folder / "full.lab", files.get("full", FULL))
-        dataset_files.text(folder / "majmin.lab", MAJMIN)
-        dataset_files.text(folder / "salami_chords.txt", files.get("salami_chords", entry_text(artist)))
-    dataset_files.tone(root / "audio/0003.wav", 2.0)
-    dataset_files.tone(root / "audio/35.wav", 2.0)
+        write_text(folder / "full.lab", files.get("full", FULL))
+        write_text(folder / "majmin.lab", MAJMIN)
+        write_text(folder / "salami_chords.txt", files.get("salami_chords", entry_text(artist)))
+    write_sound(root / "audio/0003.wav", 2.0)
+    write_sound(root / "audio/35.wav", 2.0)
     return root
 
 
@@ -43,7 +43,7 @@ def test_an_entry(tmp_path: Path) -> None:
 
 def test_artists_of_the_index_and_other_chords(tmp_path: Path) -> None:
     root = billboard(tmp_path)
-    dataset_files.text(root / "billboard-2.0-index.csv", INDEX)
+    write_text(root / "billboard-2.0-index.csv", INDEX)
     corpus = Billboard(root / "McGill-Billboard", root / "audio", chords="majmin")
     items = corpus.items()
     assert [item.group for item in items] == ["James Brown", "Jimi Hendrix"]

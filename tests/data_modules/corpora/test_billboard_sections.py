@@ -1,7 +1,7 @@
 from pathlib import Path
 
-import dataset_files
 import pytest
+from sounds import write_text
 
 from data_modules.corpora.base import BadTrack
 from data_modules.corpora.billboard_sections import header, read_sections
@@ -24,7 +24,7 @@ LINES = """# title: I Don't Mind
 
 
 def test_sections_and_header(tmp_path: Path) -> None:
-    path = dataset_files.text(tmp_path / "salami_chords.txt", LINES)
+    path = write_text(tmp_path / "salami_chords.txt", LINES)
     assert header(path) == {"title": "I Don't Mind", "artist": "James Brown", "metre": "6/8", "tonic": "C"}
     assert [(row.start_s, row.end_s, row.label) for row in read_sections(path, 9.0)] == [
         (0.0, 0.073469387, "silence"),
@@ -37,13 +37,14 @@ def test_sections_and_header(tmp_path: Path) -> None:
 
 
 def test_without_an_end_the_last_section_ends_with_the_audio(tmp_path: Path) -> None:
-    path = dataset_files.text(tmp_path / "salami_chords.txt", "1.0\tA, verse, | C:maj |\n")
+    path = write_text(tmp_path / "salami_chords.txt", "1.0\tA, verse, | C:maj |\n")
     assert [(row.start_s, row.end_s) for row in read_sections(path, 9.0)] == [(1.0, 9.0)]
-    assert read_sections(dataset_files.text(path, "# nothing\n"), 9.0) == []
+    with pytest.raises(BadTrack, match=r"salami_chords\.txt: is empty"):
+        read_sections(write_text(path, "# nothing\n"), 9.0)
 
 
 def test_a_line_without_a_time(tmp_path: Path) -> None:
-    path = dataset_files.text(tmp_path / "salami_chords.txt", "# x\n0.0\tsilence\nA, intro\n")
+    path = write_text(tmp_path / "salami_chords.txt", "# x\n0.0\tsilence\nA, intro\n")
     with pytest.raises(BadTrack, match=r"salami_chords\.txt:3: 'A,' is no time in seconds"):
         read_sections(path, 9.0)
     with pytest.raises(BadTrack, match="no such file"):

@@ -2,10 +2,11 @@ import pickle
 from collections import Counter
 from pathlib import Path
 
-import dataset_files
 import pytest
+from sounds import write_sound, write_text
 
-from data_modules.corpora.harmonix import NUM_FOLDS, Harmonix
+from data_modules.corpora.fold_splits import NUM_FOLDS
+from data_modules.corpora.harmonix import Harmonix
 
 IDS = [f"{number:04d}_song" for number in range(1, 25)]
 BEATS = "0.0\t1\t1\n0.5\t2\t1\n1.0\t1\t2\n1.5\t2\t2\n2.8\t1\t3\n"
@@ -17,11 +18,11 @@ METADATA = "File,Title,Artist,Release\n" + "".join(
 
 def harmonix(root: Path, with_audio: int = len(IDS), **files: str) -> Path:
     for name in IDS:
-        dataset_files.text(root / f"dataset/beats_and_downbeats/{name}.txt", files.get("beats", BEATS))
-        dataset_files.text(root / f"dataset/segments/{name}.txt", files.get("segments", SEGMENTS))
-    dataset_files.text(root / "dataset/metadata.csv", METADATA)
+        write_text(root / f"dataset/beats_and_downbeats/{name}.txt", files.get("beats", BEATS))
+        write_text(root / f"dataset/segments/{name}.txt", files.get("segments", SEGMENTS))
+    write_text(root / "dataset/metadata.csv", METADATA)
     for name in IDS[:with_audio]:
-        dataset_files.tone(root / f"audio/{name}.wav", 2.0)
+        write_sound(root / f"audio/{name}.wav", 2.0)
     return root
 
 
@@ -73,10 +74,16 @@ def test_eight_folds_by_the_order_of_all_identifiers(tmp_path: Path) -> None:
 
 def test_a_split_file(tmp_path: Path) -> None:
     root = harmonix(tmp_path, 2)
-    path = dataset_files.text(tmp_path / "my.split", f"{IDS[0]}\tval\n{IDS[1]}\ttrain\n")
+    path = write_text(tmp_path / "my.split", f"{IDS[0]}\tval\n{IDS[1]}\ttrain\n")
     assert [item.split for item in Harmonix(root, split_file=path).items()] == ["val", "train"]
-    dataset_files.text(path, f"{IDS[0]}\tval\n")
-    with pytest.raises(ValueError, match=rf"my\.split: names no split for {IDS[1]}"):
+    write_text(path, f"{IDS[0]}\tval\n")
+    corpus = Harmonix(root, split_file=path)
+    assert [(item.track_id, item.group, item.split) for item in corpus.items()] == [(IDS[0], IDS[0], "val")]
+    assert corpus.remarks()[-1] == f"1 tracks are in no list of {path}: {IDS[1]}"
+    write_text(path, "".join(f"{name}\t{at}\n" for at, name in enumerate(IDS[:3])))
+    assert [item.split for item in Harmonix(root, split_file=path, fold=2).items()] == ["val", "train"]
+    write_text(path, "0000_nothing\ttrain\n")
+    with pytest.raises(ValueError, match=r"my\.split:1: '0000_nothing' is no name of a track"):
         Harmonix(root, split_file=path).items()
 
 

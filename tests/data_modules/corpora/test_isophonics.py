@@ -2,9 +2,9 @@ import pickle
 import warnings
 from pathlib import Path
 
-import dataset_files
 import numpy as np
 import pytest
+from sounds import write_sound, write_text
 
 from data_modules.corpora.base import Item, Track
 from data_modules.corpora.isophonics import Isophonics
@@ -23,8 +23,8 @@ def beatles(root: Path, **files: str) -> Path:
         artist = "The_Beatles" if folder == "chordlab" else "The Beatles"
         album, song = (ALBUM.replace("_", " "), SONG.replace("_", " ")) if folder == "keylab" else (ALBUM, SONG)
         suffix = "txt" if folder == "beat" else "lab"
-        dataset_files.text(root / "annotations" / folder / artist / album / f"{song}.{suffix}", content)
-    dataset_files.tone(root / "audio" / "01 - Please please me" / "11 - do you want to know a secret.wav", 2.0)
+        write_text(root / "annotations" / folder / artist / album / f"{song}.{suffix}", content)
+    write_sound(root / "audio" / "01 - Please please me" / "11 - do you want to know a secret.wav", 2.0)
     return root
 
 
@@ -32,10 +32,10 @@ def queen(root: Path) -> Path:
     """As the archive of Queen has it: no beats, and chords of some songs only."""
     for name in ("01 Bohemian Rhapsody", "02 Another One Bites The Dust"):
         file = f"Queen/Greatest Hits I/{name}.lab"
-        dataset_files.text(root / "annotations/keylab" / file, "0.000\t0.456\tSilence\n0.456\t1.9\tKey\tBb")
-        dataset_files.text(root / "annotations/seglab" / file, "0.000\t0.400\t\tsilence\n0.400\t1.9\t\tintro")
-        dataset_files.tone(root / f"audio/Greatest Hits I/{name}.wav", 2.0)
-    dataset_files.text(
+        write_text(root / "annotations/keylab" / file, "0.000\t0.456\tSilence\n0.456\t1.9\tKey\tBb")
+        write_text(root / "annotations/seglab" / file, "0.000\t0.400\t\tsilence\n0.400\t1.9\t\tintro")
+        write_sound(root / f"audio/Greatest Hits I/{name}.wav", 2.0)
+    write_text(
         root / "annotations/chordlab/Queen/Greatest Hits I/01 Bohemian Rhapsody.lab",
         "0.000\t0.459\tN\n0.459\t1.0\tBb:maj6\n1.0\t1.9\tC:7",
     )
@@ -86,8 +86,8 @@ def test_queen_lacks_chords_of_a_song_and_has_no_beats(tmp_path: Path) -> None:
 
 def test_songs_without_audio_and_audio_without_annotation_are_named(tmp_path: Path) -> None:
     root = beatles(tmp_path)
-    dataset_files.text(root / f"annotations/chordlab/The Beatles/{ALBUM}/14_-_Twist_And_Shout.lab", CHORDS)
-    dataset_files.tone(root / "audio/Bonus/Bad to Me.wav", 1.0)
+    write_text(root / f"annotations/chordlab/The Beatles/{ALBUM}/14_-_Twist_And_Shout.lab", CHORDS)
+    write_sound(root / "audio/Bonus/Bad to Me.wav", 1.0)
     corpus = Isophonics(root)
     assert len(corpus.items()) == 1
     missing, unmatched = corpus.remarks()

@@ -3,10 +3,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import dataset_files
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sounds import write_text
 
 from data_modules.corpora.base import BadTrack, Kind
 from data_modules.corpora.jams_files import read_jams
@@ -25,7 +25,7 @@ def write(path: Path, *annotations: tuple[str, list[tuple[float, float, Any]]]) 
             annotation.append(time=time_s, duration=duration_s, value=value, confidence=1.0)
         jam.annotations.append(annotation)
     # Not `save`: it validates, and warns of what jsonschema deprecates.
-    return dataset_files.text(path, jam.dumps())
+    return write_text(path, jam.dumps())
 
 
 def read(path: Path) -> tuple[dict[Kind, list[tuple[float, float, str]]], dict[Kind, str]]:
@@ -128,7 +128,7 @@ def test_a_bad_annotation_masks_its_kind_alone(
     "content", ["", "{", "[]", "3", '{"annotations": 3}', '{"annotations": [{"x": 1}]}', '{"x": 1}']
 )
 def test_what_is_no_jams_file(tmp_path: Path, content: str) -> None:
-    path = dataset_files.text(tmp_path / "a.jams", content)
+    path = write_text(tmp_path / "a.jams", content)
     with pytest.raises(BadTrack, match=r"a\.jams: cannot be read as JAMS"):
         read_jams(path, 4.0)
 

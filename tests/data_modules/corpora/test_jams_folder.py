@@ -2,8 +2,8 @@ import pickle
 import sys
 from pathlib import Path
 
-import dataset_files
 import pytest
+from sounds import write_sound, write_text
 
 from data_modules.corpora.base import BadTrack
 from data_modules.corpora.jams_folder import JamsFolder
@@ -13,15 +13,15 @@ jams = pytest.importorskip("jams")
 
 def folder(root: Path) -> Path:
     for name in ("a/1", "a/2", "b/1", "c/1", "single"):
-        dataset_files.tone(root / f"{name}.wav", 2.0)
+        write_sound(root / f"{name}.wav", 2.0)
         jam = jams.JAMS()
         jam.file_metadata.duration = 2.0
         annotation = jams.Annotation("chord")
         annotation.append(time=0.0, duration=2.0, value="C:maj" if name != "c/1" else "H", confidence=1.0)
         jam.annotations.append(annotation)
-        dataset_files.text(root / f"{name}.jams", jam.dumps())
-    dataset_files.tone(root / "a/bare.wav", 1.0)
-    dataset_files.text(root / "b/silent.jams", "{}")
+        write_text(root / f"{name}.jams", jam.dumps())
+    write_sound(root / "a/bare.wav", 1.0)
+    write_text(root / "b/silent.jams", "{}")
     return root
 
 
@@ -46,18 +46,23 @@ def test_items_and_labels(tmp_path: Path) -> None:
 
 def test_a_split_file(tmp_path: Path) -> None:
     root = folder(tmp_path / "data")
-    names = ("a/1", "a/2", "b/1", "c/1", "single")
-    path = dataset_files.text(tmp_path / "x.split", "".join(f"{name}\t{at}\n" for at, name in enumerate(names)))
-    splits = [item.split for item in JamsFolder(root, split_file=path, fold=1).items()]
-    assert splits == ["train", "test", "val", "train", "train"]
+    path = write_text(tmp_path / "x.split", "single.wav\t0\n2\t1\n")
+    items = JamsFolder(root, split_file=path, fold=1).items()
+    assert [(item.track_id, item.group, item.split) for item in items] == [
+        ("a/2", "a/2", "test"),
+        ("single", "single", "val"),
+    ]
+    write_text(path, "1\ttrain\n")
+    with pytest.raises(ValueError, match=r"x\.split:1: '1' is no name of a track"):
+        JamsFolder(root, split_file=path).items()
 
 
 def test_what_is_wrong_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset_files.tone(tmp_path / "a.wav", 1.0)
+    write_sound(tmp_path / "a.wav", 1.0)
     corpus = JamsFolder(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"jams_folder: no audio below .* has a \.jams file"):
         corpus.items()
-    dataset_files.text(tmp_path / "a.jams", "{}}")
+    write_text(tmp_path / "a.jams", "{}}")
     corpus = JamsFolder(tmp_path)
     with pytest.raises(BadTrack, match=r"a\.jams: cannot be read as JAMS"):
         corpus.load(corpus.items()[0])

@@ -1,11 +1,11 @@
 from pathlib import Path
 
-import dataset_files
 import mir_eval
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sounds import write_text
 
 from data_modules.corpora.base import BadTrack
 from data_modules.corpora.lab_files import (
@@ -28,26 +28,26 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_comments_blank_lines_every_line_ending_and_a_byte_order_mark(tmp_path: Path) -> None:
     content = "\ufeff# title\r\n\r\n0.0 1.5e-1\tN\r  #more\n1.5E-1\t+2.  \tC:maj/3\r\n\n"
-    rows = read_intervals(dataset_files.text(tmp_path / "a.lab", content))
+    rows = read_intervals(write_text(tmp_path / "a.lab", content))
     assert [(row.start_s, row.end_s, row.label) for row in rows] == [(0.0, 0.15, "N"), (0.15, 2.0, "C:maj/3")]
     assert [row.source.rpartition(":")[2] for row in rows] == ["3", "5"]
 
 
 def test_the_label_is_the_last_of_four_columns(tmp_path: Path) -> None:
     content = "0.0\t1.0\t\tsilence\n1.0 2.0 1 verse\n2.0\t3.0\t2\tguitar solo\n3.0\t4.0\toutro\n4.0\t5.0\t7\n"
-    rows = last_column(read_intervals(dataset_files.text(tmp_path / "a.lab", content)))
+    rows = last_column(read_intervals(write_text(tmp_path / "a.lab", content)))
     assert [row.label for row in rows] == ["silence", "verse", "guitar solo", "outro", "7"]
 
 
 def test_boundaries_last_until_the_next_and_end_is_no_label(tmp_path: Path) -> None:
-    path = dataset_files.text(tmp_path / "a.txt", "0.0\tIntro\n1.0 Verse 1\n1.0\tBridge\n3.0\tEnd\n")
+    path = write_text(tmp_path / "a.txt", "0.0\tIntro\n1.0 Verse 1\n1.0\tBridge\n3.0\tEnd\n")
     rows = read_boundaries(path, 9.0)
     assert [(row.start_s, row.end_s, row.label) for row in rows] == [
         (0.0, 1.0, "Intro"),
         (1.0, 1.0, "Verse 1"),
         (1.0, 3.0, "Bridge"),
     ]
-    open_ended = read_boundaries(dataset_files.text(tmp_path / "b.txt", "0.5 verse\n"), 9.0)
+    open_ended = read_boundaries(write_text(tmp_path / "b.txt", "0.5 verse\n"), 9.0)
     assert [(row.start_s, row.end_s) for row in open_ended] == [(0.5, 9.0)]
 
 
@@ -67,23 +67,23 @@ def test_boundaries_last_until_the_next_and_end_is_no_label(tmp_path: Path) -> N
     ],
 )
 def test_what_is_wrong_is_told_with_file_and_line(tmp_path: Path, content: str, message: str) -> None:
-    path = dataset_files.text(tmp_path / "bad.lab", content)
+    path = write_text(tmp_path / "bad.lab", content)
     with pytest.raises(BadTrack, match=rf"bad\.lab{message}"):
         spans_of("chord", read_intervals(path), 4.0)
 
 
 def test_boundaries_that_fall_or_lack_a_label(tmp_path: Path) -> None:
     with pytest.raises(BadTrack, match=r"a\.txt:2: times must rise, but 1\.0 s comes after 2\.0 s"):
-        read_boundaries(dataset_files.text(tmp_path / "a.txt", "2 verse\n1 chorus\n"), 4.0)
+        read_boundaries(write_text(tmp_path / "a.txt", "2 verse\n1 chorus\n"), 4.0)
     with pytest.raises(BadTrack, match=r"b\.txt:1: expected `time label`"):
-        read_boundaries(dataset_files.text(tmp_path / "b.txt", "2\n3 chorus\n"), 4.0)
+        read_boundaries(write_text(tmp_path / "b.txt", "2\n3 chorus\n"), 4.0)
 
 
 def test_beats_must_rise_and_have_a_place(tmp_path: Path) -> None:
     with pytest.raises(BadTrack, match=r"a\.txt:2: beat: times must rise, but 1\.0 s comes after 1\.0 s"):
-        spans_of("beat", read_events(dataset_files.text(tmp_path / "a.txt", "1 1\n1.0 2\n")), 4.0)
+        spans_of("beat", read_events(write_text(tmp_path / "a.txt", "1 1\n1.0 2\n")), 4.0)
     with pytest.raises(BadTrack, match=r"b\.txt:1: beat at 1\.000 s: '0' is no position"):
-        spans_of("beat", read_events(dataset_files.text(tmp_path / "b.txt", "1 0\n")), 4.0)
+        spans_of("beat", read_events(write_text(tmp_path / "b.txt", "1 0\n")), 4.0)
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
@@ -94,14 +94,14 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
 
 def test_rounding_and_overruns_are_cut_and_nothing_is_kept_without_length(tmp_path: Path) -> None:
     content = "0 1.004 N\n1.0 1.0 C\n1.0 2.0 C\n2.0 4.6 G\n4.6 4.9 N\n"
-    spans = spans_of("chord", read_intervals(dataset_files.text(tmp_path / "a.lab", content)), 4.0)
+    spans = spans_of("chord", read_intervals(write_text(tmp_path / "a.lab", content)), 4.0)
     assert list(spans) == [(0.0, 1.0, "N"), (1.0, 2.0, "C"), (2.0, 4.0, "G")]
-    beats = read_events(dataset_files.text(tmp_path / "b.txt", "3.5 1\n4.5 2\n"))
+    beats = read_events(write_text(tmp_path / "b.txt", "3.5 1\n4.5 2\n"))
     assert list(spans_of("beat", beats, 4.0)) == [(3.5, 3.5, "1")]
 
 
 def test_rows_without_a_label_are_left_out(tmp_path: Path) -> None:
-    rows = read_intervals(dataset_files.text(tmp_path / "a.lab", "0 1 a\n1 2 b\n"))
+    rows = read_intervals(write_text(tmp_path / "a.lab", "0 1 a\n1 2 b\n"))
     kept = relabelled(rows, lambda label, source: None if label == "a" else f"{label} {source.rpartition(':')[2]}")
     assert [row.label for row in kept] == ["b 2"]
 

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-import dataset_files
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sounds import write_text
 
 from data_modules.corpora.base import BadTrack
 from data_modules.corpora.lab_files import Row
@@ -77,7 +77,7 @@ def test_no_function_is_that_of_the_music_before() -> None:
 
 
 def test_a_table_of_ones_own_goes_before(tmp_path: Path) -> None:
-    table = dataset_files.text(
+    table = write_text(
         tmp_path / "mine.csv", "# ours\nlabel,function,basis\nTheremin Fit,inst,inferred\nprechorus,bridge,inferred\n"
     )
     functions = FunctionMap("harmonix", table)
@@ -100,6 +100,6 @@ def test_a_table_of_ones_own_goes_before(tmp_path: Path) -> None:
 )
 def test_a_bad_table_is_named(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        FunctionMap("harmonix", dataset_files.text(tmp_path / "mine.csv", content))
+        FunctionMap("harmonix", write_text(tmp_path / "mine.csv", content))
     with pytest.raises(FileNotFoundError, match="label_map: no such file"):
         FunctionMap("harmonix", tmp_path / "absent.csv")

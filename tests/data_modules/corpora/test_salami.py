@@ -2,9 +2,9 @@ import pickle
 import warnings
 from pathlib import Path
 
-import dataset_files
 import numpy as np
 import pytest
+from sounds import write_sound, write_text
 
 from data_modules.corpora.salami import Salami
 
@@ -21,14 +21,14 @@ METADATA = (
 def salami(root: Path, functions: str = FUNCTIONS) -> Path:
     for number in ("2", "10", "12", "14"):
         parsed = root / f"annotations/{number}/parsed"
-        dataset_files.text(parsed / "textfile1_functions.txt", functions)
-        dataset_files.text(parsed / "textfile1_uppercase.txt", UPPER)
-        dataset_files.text(parsed / "textfile1_lowercase.txt", LOWER)
+        write_text(parsed / "textfile1_functions.txt", functions)
+        write_text(parsed / "textfile1_uppercase.txt", UPPER)
+        write_text(parsed / "textfile1_lowercase.txt", LOWER)
         if number == "10":
-            dataset_files.text(parsed / "textfile2_functions.txt", "0.0\tMain_Theme\n1.9\tEnd")
+            write_text(parsed / "textfile2_functions.txt", "0.0\tMain_Theme\n1.9\tEnd")
         if number != "14":
-            dataset_files.tone(root / f"audio/{number}.wav", 2.0)
-    dataset_files.text(root / "metadata/metadata.csv", METADATA)
+            write_sound(root / f"audio/{number}.wav", 2.0)
+    write_text(root / "metadata/metadata.csv", METADATA)
     return root
 
 

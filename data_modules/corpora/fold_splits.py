@@ -38,7 +38,7 @@ def by_hash(groups: Mapping[str, str], fold: int) -> dict[str, Split]:
     of_group = {
         group: int(hashlib.sha256(group.encode()).hexdigest()[:12], 16) % NUM_FOLDS for group in set(groups.values())
     }
-    return {track: _split_of(of_group[group], fold, NUM_FOLDS) for track, group in groups.items()}
+    return {track: split_of(of_group[group], fold, NUM_FOLDS) for track, group in groups.items()}
 
 
 def from_lists(path: Path, fold: int | None, track_of: Callable[[str], str | None]) -> dict[str, Split]:
@@ -72,7 +72,7 @@ def from_lists(path: Path, fold: int | None, track_of: Callable[[str], str | Non
     num_folds = max(folds) + 1
     chosen = 0 if fold is None else fold
     _check_fold(chosen, num_folds)
-    return {_track(name, where, track_of): _split_of(int(v), chosen, num_folds) for name, where, v in lines}
+    return {_track(name, where, track_of): split_of(int(v), chosen, num_folds) for name, where, v in lines}
 
 
 def _lists(folder: Path) -> list[tuple[Split, Path]]:
@@ -118,7 +118,8 @@ def _named(value: str, where: str) -> Split:
     return _NAMES[value]
 
 
-def _split_of(own: int, fold: int, num_folds: int) -> Split:
+def split_of(own: int, fold: int, num_folds: int) -> Split:
+    """The split of a track of fold `own`: `fold` is for test, the one after it for validation."""
     return "test" if own == fold else "val" if own == (fold + 1) % num_folds else "train"
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 from data_modules.audio import SUFFIXES, read_audio
-from data_modules.corpora.base import Corpus, Item, Split, Track
+from data_modules.corpora.base import Corpus, Item, Track
+from data_modules.corpora.group_splits import split_by_hash
 
 _HELD_OUT = 0.02
 """Share of the groups for val, and again for test."""
@@ -47,7 +47,7 @@ class Folder(Corpus):
         if not audio:
             raise FileNotFoundError(f"folder: no audio below {self.root}; looked for {', '.join(SUFFIXES)}")
         groups = {path: _group(path) for path in audio}
-        splits = _split(sorted(set(groups.values())))
+        splits = split_by_hash(groups.values(), _HELD_OUT, _HELD_OUT)
         return [Item(path, groups[path], splits[groups[path]]) for path in audio]
 
     def load(self, item: Item) -> Track:
@@ -89,22 +89,3 @@ class Folder(Corpus):
 def _group(path: str) -> str:
     parent = Path(path).parent.as_posix()
     return path if parent == "." else parent
-
-
-def _split(groups: Sequence[str]) -> dict[str, Split]:
-    """The split of each group: by its hash as a number in [0, 1), lowest for val, highest for test."""
-    place = {group: int(hashlib.sha256(group.encode()).hexdigest()[:12], 16) / 16**12 for group in groups}
-    by_hash = sorted(groups, key=lambda group: (place[group], group))
-    splits: dict[str, Split] = {
-        group: "val" if place[group] < _HELD_OUT else "test" if place[group] >= 1 - _HELD_OUT else "train"
-        for group in groups
-    }
-    if len(groups) == 1:
-        splits[by_hash[0]] = "train"
-    elif len(groups) == 2:
-        splits.update({by_hash[0]: "val", by_hash[1]: "train"})
-    else:
-        splits.update({by_hash[0]: "val", by_hash[-1]: "test"})
-        if "train" not in splits.values():
-            splits[by_hash[len(by_hash) // 2]] = "train"
-    return splits

@@ -42,7 +42,7 @@ def files_below(
         raise FileNotFoundError(f"{what}: no folder {root}; --corpus.{option} names the folder that holds it")
     ranks = list(suffixes)
     found: dict[str, tuple[int, Path]] = {}
-    for path in _walk(root):
+    for path in walk(root):
         suffix = next((one for one in ranks if path.name.lower().endswith(one)), None)
         if suffix is None:
             continue
@@ -80,7 +80,8 @@ def listed(names: Collection[str]) -> str:
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
 
 
-def _walk(root: Path) -> Iterator[Path]:
+def walk(root: Path) -> Iterator[Path]:
+    """The files below a folder that are not hidden, each once; links are followed."""
     visited: set[Path] = set()
     for folder, subfolders, names in os.walk(root, followlinks=True):
         real = Path(folder).resolve()

@@ -4,11 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
 
 from data_modules.corpora.base import BadTrack
-from data_modules.corpora.folder import Folder, _split
+from data_modules.corpora.folder import Folder
 
 
 @pytest.fixture
@@ -63,23 +61,3 @@ def test_nothing_there(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("words")
     with pytest.raises(FileNotFoundError, match=r"no audio below .*; looked for \.wav"):
         Folder(tmp_path).items()
-
-
-@given(st.sets(st.text(min_size=1, max_size=8), min_size=1, max_size=40))
-def test_every_group_has_a_split_and_three_have_all(groups: set[str]) -> None:
-    splits = _split(sorted(groups))
-    assert set(splits) == groups
-    assert "train" in splits.values()
-    if len(groups) >= 3:
-        assert set(splits.values()) == {"train", "val", "test"}
-    if len(groups) == 2:
-        assert set(splits.values()) == {"train", "val"}
-
-
-def test_shares_and_stability() -> None:
-    groups = [f"album {number}" for number in range(4000)]
-    splits = _split(groups)
-    for name in ("val", "test"):
-        assert 50 < sum(split == name for split in splits.values()) < 110
-    fewer = _split(groups[:2000])
-    assert sum(splits[group] != fewer[group] for group in fewer) <= 2

@@ -1,0 +1,148 @@
+"""Audio files below a folder, found by an identifier or by the names of album and song."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_modules.corpora.track_files import AUDIO_SUFFIXES, walk
+
+Match = Callable[[Sequence[str], Sequence[Path]], Mapping[str, Path]]
+
+_LEADING_NUMBER = re.compile(r"^\d+(cd\d+)? (?=.)")
+
+
+@dataclass(frozen=True)
+class MatchedAudio:
+    """Which audio file is of which annotated track.
+
+    Attributes:
+        root: The folder of audio.
+        files: Audio by the name of the track.
+        missing: Annotated tracks without audio.
+        unmatched: Audio of no annotated track.
+    """
+
+    root: Path
+    files: Mapping[str, Path]
+    missing: Sequence[str]
+    unmatched: Sequence[Path]
+
+    def remarks(self) -> list[str]:
+        """What to say of annotated tracks without audio, and of audio without annotations: all by name."""
+        said = []
+        if self.missing:
+            names = ", ".join(self.missing)
+            said.append(f"{len(self.missing)} annotated tracks without audio below {self.root} are left out: {names}")
+        if self.unmatched:
+            names = ", ".join(file.relative_to(self.root).as_posix() for file in self.unmatched)
+            said.append(f"{len(self.unmatched)} audio files are of no annotated track: {names}")
+        return said
+
+
+def match_audio(tracks: Sequence[str], root: Path, match: Match) -> MatchedAudio:
+    """Finds the audio of annotated tracks.
+
+    Args:
+        tracks: Their names.
+        root: The folder of audio.
+        match: `by_identifier` or `by_song`.
+
+    Raises:
+        FileNotFoundError: There is no such folder, no audio in it, or none of any track.
+    """
+    files = audio_below(root)
+    matched = match(tracks, files)
+    if not matched:
+        raise FileNotFoundError(
+            f"audio: none of the {len(files)} audio files below {root}, such as {files[0].name}, is named like an "
+            f"annotated track, such as {tracks[0]}"
+        )
+    taken = set(matched.values())
+    return MatchedAudio(
+        root,
+        matched,
+        [track for track in tracks if track not in matched],
+        [file for file in files if file not in taken],
+    )
+
+
+def audio_below(root: Path) -> list[Path]:
+    """The audio files below a folder, sorted; hidden ones are passed over.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no audio in it.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"audio: no folder {root}")
+    found = [path for path in walk(root) if path.name.lower().endswith(AUDIO_SUFFIXES)]
+    if not found:
+        raise FileNotFoundError(f"audio: no audio below {root}; looked for {', '.join(AUDIO_SUFFIXES)}")
+    return sorted(found)
+
+
+def by_identifier(tracks: Sequence[str], files: Sequence[Path]) -> dict[str, Path]:
+    """The file that is called as each track, whatever its suffix and its folder.
+
+    Of several the first counts. Identifiers that are numbers match without regard to leading zeros: "0003" is 3.
+    """
+    by_stem: dict[str, Path] = {}
+    for file in files:
+        by_stem.setdefault(_bare(file.stem), file)
+    return {name: by_stem[_bare(name)] for name in tracks if _bare(name) in by_stem}
+
+
+def by_song(tracks: Sequence[str], files: Sequence[Path]) -> dict[str, Path]:
+    """The file of each `album/song`, by the names of its folder and of itself.
+
+    Case, accents, apostrophes do not matter, and any other sign is as good as a space: `01_-_Help!` is
+    `01 help`. First go the songs whose album and name agree, then those that agree without the leading track
+    numbers, then those whose name alone does. Only what is the one song and the one file of its names matches.
+    """
+    found: dict[str, Path] = {}
+    for key in (_full_names, _unnumbered_names, _unnumbered_song):
+        taken = set(found.values())
+        open_songs: dict[Hashable, list[str]] = defaultdict(list)
+        open_files: dict[Hashable, list[Path]] = defaultdict(list)
+        for track in tracks:
+            if track not in found:
+                album, _, song = track.partition("/")
+                open_songs[key(album, song)].append(track)
+        for file in files:
+            if file not in taken:
+                open_files[key(file.parent.name, file.stem)].append(file)
+        for names, candidates in open_songs.items():
+            if len(candidates) == 1 and len(open_files.get(names, ())) == 1:
+                found[candidates[0]] = open_files[names][0]
+    return found
+
+
+def plain(name: str) -> str:
+    """A name in lower case with letters and digits alone, and single spaces where there were other signs."""
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    letters = "".join(sign for sign in letters if not unicodedata.combining(sign) and sign not in "'’`´")
+    return " ".join(re.findall(r"[^\W_]+", letters))
+
+
+def _full_names(album: str, song: str) -> Hashable:
+    return plain(album), plain(song)
+
+
+def _unnumbered_names(album: str, song: str) -> Hashable:
+    return _unnumbered(album), _unnumbered(song)
+
+
+def _unnumbered_song(album: str, song: str) -> Hashable:
+    return _unnumbered(song)
+
+
+def _unnumbered(name: str) -> str:
+    return _LEADING_NUMBER.sub("", plain(name))
+
+
+def _bare(identifier: str) -> str:
+    return str(int(identifier)) if identifier.isdecimal() else identifier

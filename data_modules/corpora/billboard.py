@@ -1,0 +1,133 @@
+"""`billboard`: chords and sections of 890 entries of the American charts (Burgoyne et al., ISMIR 2011)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal, final, get_args
+
+from data_modules.corpora.audio_trees import MatchedAudio, by_identifier, match_audio
+from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
+from data_modules.corpora.billboard_sections import header, read_sections
+from data_modules.corpora.group_splits import split_by_hash
+from data_modules.corpora.lab_files import read_intervals, spans_of
+from data_modules.corpora.label_maps import FunctionMap
+from data_modules.corpora.labelled_audio import load_labelled
+
+Chords = Literal["full", "majmin", "majmininv", "majmin7", "majmin7inv"]
+_INDEX = "billboard-2.0-index.csv"
+
+
+@final
+class Billboard(Corpus):
+    """The McGill Billboard annotations on one's own recordings, called by their numbers: `0003.mp3` or `3.mp3`.
+
+    The audio is not public; entries without are left out and named. Chords come from the `.lab` files, sections
+    from `salami_chords.txt`: the seven functions by `maps/salami.csv`, or the letter of a section that is given
+    no function.
+
+    Artists are groups, split by a hash of their names: about 70 % train, 10 % val, 20 % test. The 890 entries
+    are about 740 songs, so a split by entry would have a song on both sides.
+
+    Args:
+        root: The folder `McGill-Billboard` that holds `0003/full.lab`, `0003/salami_chords.txt`, ..., or its
+            parent. Artists are read from `billboard-2.0-index.csv` beside it where it is, else from the headers
+            of `salami_chords.txt`.
+        audio: The folder of audio files; `root/audio` if it is not given.
+        chords: Which `.lab` file: full, majmin, majmininv, majmin7 or majmin7inv.
+        label_map: A table of one's own of functions, see `FunctionMap`.
+    """
+
+    name: str = "billboard"
+    licence: str = "CC0 (McGill Billboard annotations); audio: the user's own"
+    expected_tracks: ClassVar[int | None] = 890
+
+    def __init__(
+        self, root: Path, audio: Path | None = None, chords: Chords = "full", label_map: Path | None = None
+    ) -> None:
+        if chords not in get_args(Chords):
+            raise ValueError(f"chords: {chords!r} is unknown; choose one of {', '.join(get_args(Chords))}")
+        self.root = Path(root)
+        self.audio = Path(audio) if audio is not None else self.root / "audio"
+        self.chords = chords
+        self.label_map = label_map
+        self._gaps: dict[str, dict[Kind, str]] = {}
+
+    def items(self) -> Sequence[Item]:
+        """See `Corpus.items`.
+
+        Raises:
+            FileNotFoundError: No annotations or no audio there.
+        """
+        _ = self._functions  # A table that cannot be read is told before the first track is.
+        audio = self._audio.files
+        artists = self._artists()
+        splits = split_by_hash(artists.values())
+        return [Item(name, artists[name], splits[artists[name]]) for name in self._entries if name in audio]
+
+    def load(self, item: Item) -> Track:
+        """See `Corpus.load`."""
+        folder = self._folder / item.track_id
+        chords, sections = folder / f"{self.chords}.lab", folder / "salami_chords.txt"
+        track, self._gaps[item.track_id] = load_labelled(
+            item,
+            self._audio.files[item.track_id],
+            {
+                "chord": lambda duration_s: spans_of("chord", read_intervals(chords), duration_s),
+                "section": lambda duration_s: spans_of(
+                    "section", self._functions.applied(read_sections(sections, duration_s)), duration_s
+                ),
+            },
+        )
+        return track
+
+    def gaps(self, item: Item) -> Mapping[Kind, str]:
+        """See `Corpus.gaps`."""
+        if item.track_id not in self._gaps:
+            self.load(item)
+        return self._gaps[item.track_id]
+
+    def remarks(self) -> Sequence[str]:
+        """See `Corpus.remarks`."""
+        return self._audio.remarks()
+
+    def _artists(self) -> dict[str, str]:
+        indexed: dict[str, str] = {}
+        for path in (self._folder / _INDEX, self._folder.parent / _INDEX):
+            if path.is_file():
+                with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+                    rows = [row for row in csv.DictReader(file) if (row.get("id") or "").isdecimal()]
+                indexed = {f"{int(row['id']):04d}": row.get("artist") or "" for row in rows}
+                break
+        return {name: indexed.get(name) or self._artist(name) for name in self._entries}
+
+    def _artist(self, entry: str) -> str:
+        try:
+            return header(self._folder / entry / "salami_chords.txt").get("artist") or entry
+        except BadTrack:
+            return entry
+
+    @property
+    def _folder(self) -> Path:
+        inner = self.root / "McGill-Billboard"
+        return inner if inner.is_dir() else self.root
+
+    @cached_property
+    def _functions(self) -> FunctionMap:
+        return FunctionMap("salami", self.label_map)
+
+    @cached_property
+    def _entries(self) -> list[str]:
+        found = {file.parent.name for name in ("*.lab", "salami_chords.txt") for file in self._folder.glob(f"*/{name}")}
+        if not found:
+            raise FileNotFoundError(
+                f"billboard: no annotations below {self.root}; expected McGill-Billboard/0003/full.lab, "
+                f"McGill-Billboard/0003/salami_chords.txt, ..."
+            )
+        return sorted(found)
+
+    @cached_property
+    def _audio(self) -> MatchedAudio:
+        return match_audio(self._entries, self.audio, by_identifier)

@@ -1,0 +1,54 @@
+"""Sections in `salami_chords.txt` of the Billboard annotations."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from data_modules.corpora.base import BadTrack
+from data_modules.corpora.lab_files import Row, read_events
+from data_modules.labels import is_letter
+
+_HEADER = re.compile(r"^# (\w+): (.*?)\s*$", re.MULTILINE)
+
+
+def header(path: Path) -> dict[str, str]:
+    """What the comments at the top say: title, artist, metre, tonic.
+
+    Raises:
+        BadTrack: There is no such file.
+    """
+    if not path.is_file():
+        raise BadTrack(f"{path}: no such file")
+    return dict(_HEADER.findall(path.read_bytes().decode("utf-8-sig", errors="replace").replace("\r\n", "\n")))
+
+
+def read_sections(path: Path, duration_s: float) -> list[Row]:
+    """Sections from lines such as `7.35<tab>A, intro, | A:min | C:maj |, (guitar)`, to the next of them or `end`.
+
+    A section begins where a letter, a function or both stand before the bars; its label is the function, or the
+    letter if it has none. A phrase that begins with its bars goes on with the section before. Instruments, in
+    brackets, and repetitions (`x2`) say nothing of sections.
+
+    Args:
+        path: The file.
+        duration_s: Where the last section ends if no row says so.
+
+    Raises:
+        BadTrack: There is no such file, or a line does not begin with a time.
+    """
+    starts: list[Row] = []
+    end_s = duration_s
+    for row in read_events(path):
+        words = [word.strip() for word in row.label.split("|")[0].split(",")]
+        words = [word for word in words if word and not re.fullmatch(r"\(.*|.*\)|->|x\d+", word)]
+        if not words:
+            continue
+        if words[0].lower() == "end":
+            end_s = row.start_s
+            break
+        function = next((word for word in words if not is_letter(word)), words[0])
+        starts.append(replace(row, label=function))
+    ends_s = [row.start_s for row in starts[1:]] + [max(end_s, starts[-1].start_s)] if starts else []
+    return [replace(row, end_s=end_s) for row, end_s in zip(starts, ends_s, strict=True)]

@@ -1,0 +1,185 @@
+"""`isophonics`: the Beatles or Queen with beats, chords, keys and sections (Mauch et al., ISMIR 2009)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal, final
+
+from data_modules.corpora.audio_trees import MatchedAudio, by_song, match_audio, plain
+from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
+from data_modules.corpora.group_splits import split_by_hash
+from data_modules.corpora.harte_keys import key_label
+from data_modules.corpora.lab_files import Row, last_column, read_events, read_intervals, relabelled, spans_of
+from data_modules.corpora.label_maps import FunctionMap
+from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.spans import Spans
+
+Collection = Literal["beatles", "queen"]
+_ARTISTS = {"beatles": "the beatles", "queen": "queen"}
+_TRACKS = {"beatles": 180, "queen": 51}
+"""In mirdata's indexes (1.2 and 1.0). Of Queen, 20 have chords and none has beats."""
+
+_FILES: Mapping[Kind, tuple[str, str]] = {
+    "beat": ("beat", ".txt"),
+    "chord": ("chordlab", ".lab"),
+    "key": ("keylab", ".lab"),
+    "section": ("seglab", ".lab"),
+}
+
+
+@final
+class Isophonics(Corpus):
+    """The reference annotations of Isophonics on one's own recordings.
+
+    Below `root` lies `annotations/{beat,chordlab,keylab,seglab}/<artist>/<album>/<song>.{txt,lab}`, as the
+    archives unpack. Audio files are found by the names of album and song, whatever their case and signs; songs
+    without audio are left out and named. Albums are groups, split by a hash of their names: about 70 % train,
+    10 % val, 20 % test. Sections become the seven functions by `maps/isophonics.csv`.
+
+    Args:
+        root: The folder that holds `annotations`, or that folder itself.
+        audio: The top of the tree of audio files; `root/audio` if it is not given.
+        collection: beatles or queen.
+        label_map: A table of one's own of section labels, see `FunctionMap`.
+    """
+
+    name: str = "beatles"
+    licence: str = (
+        "annotations: Isophonics (Queen Mary, University of London), licence not stated; audio: the user's own"
+    )
+    expected_tracks: ClassVar[int | None] = _TRACKS["beatles"]
+
+    def __init__(
+        self,
+        root: Path,
+        audio: Path | None = None,
+        collection: Collection = "beatles",
+        label_map: Path | None = None,
+    ) -> None:
+        if collection not in _ARTISTS:
+            raise ValueError(f"collection: {collection!r} is unknown; choose one of {', '.join(_ARTISTS)}")
+        self.name = collection
+        # A class has one number, but this one stands for two collections.
+        self.expected_tracks = _TRACKS[collection]  # type: ignore[misc]
+        self.root = Path(root)
+        self.audio = Path(audio) if audio is not None else self.root / "audio"
+        self.collection = collection
+        self.label_map = label_map
+        self._gaps: dict[str, dict[Kind, str]] = {}
+
+    def items(self) -> Sequence[Item]:
+        """See `Corpus.items`; a track is `album/song`.
+
+        Raises:
+            FileNotFoundError: No annotations or no audio there, or none of the audio is of an annotated song.
+        """
+        _ = self._functions  # A table that cannot be read is told before the first track is.
+        albums = {song: song.partition("/")[0] for song in self._songs}
+        splits = split_by_hash(albums.values())
+        return [Item(song, albums[song], splits[albums[song]]) for song in self._songs if song in self._audio.files]
+
+    def load(self, item: Item) -> Track:
+        """See `Corpus.load`."""
+        found = self._songs[item.track_id]
+        readers = {
+            "beat": lambda duration_s: spans_of("beat", counted(read_events(found["beat"])), duration_s),
+            "chord": lambda duration_s: spans_of("chord", read_intervals(found["chord"]), duration_s),
+            "key": lambda duration_s: spans_of("key", _keys(found["key"]), duration_s),
+            "section": lambda duration_s: self._sections(found["section"], duration_s),
+        }
+        kinds = [kind for kind in _FILES if kind in self._kinds]
+        absent: dict[Kind, str] = {
+            kind: f"{self._annotations / _FILES[kind][0]}: no file for {item.track_id}"
+            for kind in kinds
+            if kind not in found
+        }
+        track, gaps = load_labelled(
+            item, self._audio.files[item.track_id], {kind: readers[kind] for kind in kinds if kind in found}
+        )
+        self._gaps[item.track_id] = {**absent, **gaps}
+        return track
+
+    def gaps(self, item: Item) -> Mapping[Kind, str]:
+        """See `Corpus.gaps`."""
+        if item.track_id not in self._gaps:
+            self.load(item)
+        return self._gaps[item.track_id]
+
+    def remarks(self) -> Sequence[str]:
+        """See `Corpus.remarks`."""
+        return self._audio.remarks()
+
+    def _sections(self, path: Path, duration_s: float) -> Spans:
+        rows = last_column(read_intervals(path))
+        return spans_of("section", self._functions.applied(rows), duration_s)
+
+    @property
+    def _annotations(self) -> Path:
+        inner = self.root / "annotations"
+        return inner if inner.is_dir() else self.root
+
+    @cached_property
+    def _functions(self) -> FunctionMap:
+        return FunctionMap("isophonics", self.label_map)
+
+    @cached_property
+    def _kinds(self) -> set[Kind]:
+        """What the collection annotates, by the folders that are there."""
+        return {kind for found in self._songs.values() for kind in found}
+
+    @cached_property
+    def _songs(self) -> dict[str, dict[Kind, Path]]:
+        """The annotation files of each `album/song` by kind. Folders and files of a song may be written in two ways."""
+        songs: dict[str, dict[Kind, Path]] = {}
+        names: dict[tuple[str, str], str] = {}
+        for kind, (folder, suffix) in _FILES.items():
+            for artist in sorted((self._annotations / folder).glob("*")):
+                if plain(artist.name) != _ARTISTS[self.collection]:
+                    continue
+                for file in sorted(artist.glob(f"*/*{suffix}")):
+                    same = (plain(file.parent.name), plain(file.stem))
+                    songs.setdefault(names.setdefault(same, f"{file.parent.name}/{file.stem}"), {})[kind] = file
+        if not songs:
+            raise FileNotFoundError(
+                f"{self.name}: no annotations below {self.root}; expected "
+                f"annotations/chordlab/<artist>/<album>/<song>.lab and {_ARTISTS[self.collection]!r} as the artist"
+            )
+        return dict(sorted(songs.items()))
+
+    @cached_property
+    def _audio(self) -> MatchedAudio:
+        return match_audio(list(self._songs), self.audio, by_song)
+
+
+def counted(rows: Sequence[Row]) -> list[Row]:
+    """Beats with their places in the bar; `New Point`, a beat that was moved, is counted by its neighbours.
+
+    It comes one before the next beat that has a place, unless that is a downbeat: then one after the beat before.
+    Where neither is known its place is `?`, as for a beat without a label.
+    """
+    labels = [row.label if row.label and row.label.lower() != "new point" else "?" for row in rows]
+    moved = [row.label.lower() == "new point" for row in rows]
+    longest = max((int(label) for label in labels if label.isdecimal()), default=0)
+    for at in reversed(range(len(rows) - 1)):
+        if moved[at] and labels[at + 1].isdecimal() and int(labels[at + 1]) > 1:
+            labels[at] = str(int(labels[at + 1]) - 1)
+    for at in range(1, len(rows)):
+        if moved[at] and labels[at] == "?" and labels[at - 1].isdecimal():
+            is_last_of_bar = labels[at + 1 : at + 2] == ["1"]
+            labels[at] = str(int(labels[at - 1]) + 1 if is_last_of_bar else int(labels[at - 1]) % longest + 1)
+    return [replace(row, label=label) for row, label in zip(rows, labels, strict=True)]
+
+
+def _keys(path: Path) -> list[Row]:
+    """Rows of `start end Key C#:minor`, a bare tonic for major; `start end Silence` is no key."""
+    rows = []
+    for row in read_intervals(path):
+        word, _, key = row.label.replace("\t", " ").partition(" ")
+        if word.lower() == "key":
+            rows.append(replace(row, label=key.strip()))
+        elif word.lower() != "silence":
+            raise BadTrack(f"{row.source}: expected `Key` and a key, or `Silence`, got {row.label!r}")
+    return relabelled(rows, key_label)

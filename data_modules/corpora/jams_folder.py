@@ -1,0 +1,106 @@
+"""`jams_folder`: any data set whose audio has a JAMS file of the same name beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import final
+
+from data_modules import SAMPLE_RATE
+from data_modules.audio import read_audio
+from data_modules.corpora.audio_trees import audio_below
+from data_modules.corpora.base import Corpus, Item, Kind, Track
+from data_modules.corpora.fold_splits import from_lists
+from data_modules.corpora.group_splits import split_by_hash
+from data_modules.corpora.jams_files import jams_package, read_jams
+
+
+@final
+class JamsFolder(Corpus):
+    """A tree of audio files, `song.wav` with `song.jams` beside it; see `jams_files.NAMESPACES` for what is read.
+
+    A track is the path of the audio from the root without its suffix. A group is a folder, such as an album, or
+    a track right in the root. Groups are split by a hash of their names, about 70 % train, 10 % val, 20 % test,
+    unless a file says otherwise. Needs `pip install 'musicfm-pl[datasets]'`.
+
+    Args:
+        root: The top of the tree.
+        split_file: Lists of file names with their split or fold, see `fold_splits.from_lists`; what they do not
+            name is left out.
+        fold: The fold to test, where the lists have folds.
+        label_map: A table of one's own of section labels, see `FunctionMap`.
+    """
+
+    name: str = "jams_folder"
+    licence: str = "unknown: the user's own files"
+
+    def __init__(
+        self, root: Path, split_file: Path | None = None, fold: int = 0, label_map: Path | None = None
+    ) -> None:
+        self.root = Path(root)
+        self.split_file = split_file
+        self.fold = fold
+        self.label_map = label_map
+        self._gaps: dict[str, dict[Kind, str]] = {}
+
+    def items(self) -> Sequence[Item]:
+        """See `Corpus.items`.
+
+        Raises:
+            FileNotFoundError: There is no such folder, or no audio with a JAMS file beside it.
+            ModuleNotFoundError: The package jams is not installed.
+        """
+        jams_package()
+        if not self._tracks:
+            raise FileNotFoundError(f"jams_folder: no audio below {self.root} has a .jams file of its name beside it")
+        groups = {name: name.rpartition("/")[0] or name for name in self._tracks}
+        if self.split_file is not None:
+            splits = from_lists(Path(self.split_file), self.fold, self._by_name().get)
+            return [Item(name, name, splits[name]) for name in self._tracks if name in splits]
+        by_group = split_by_hash(groups.values())
+        return [Item(name, groups[name], by_group[groups[name]]) for name in self._tracks]
+
+    def load(self, item: Item) -> Track:
+        """See `Corpus.load`.
+
+        Raises:
+            BadTrack: The audio or the JAMS file cannot be read.
+        """
+        audio = self._tracks[item.track_id]
+        waveform_N = read_audio(audio)
+        labels, self._gaps[item.track_id] = read_jams(
+            audio.with_suffix(".jams"), len(waveform_N) / SAMPLE_RATE, self.label_map
+        )
+        return Track(item, waveform_N, labels)
+
+    def gaps(self, item: Item) -> Mapping[Kind, str]:
+        """See `Corpus.gaps`: annotations that are there but cannot be used."""
+        if item.track_id not in self._gaps:
+            self.load(item)
+        return self._gaps[item.track_id]
+
+    def remarks(self) -> Sequence[str]:
+        """See `Corpus.remarks`."""
+        annotated = {audio.with_suffix(".jams") for audio in self._tracks.values()}
+        bare = [file for file in audio_below(self.root) if file.with_suffix(".jams") not in annotated]
+        silent = [file for file in sorted(self.root.rglob("*.jams")) if file not in annotated]
+        said = []
+        for what, files in (("audio files without a .jams file", bare), (".jams files without audio", silent)):
+            if files:
+                names = ", ".join(file.relative_to(self.root).as_posix() for file in files)
+                said.append(f"{len(files)} {what} are left out: {names}")
+        return said
+
+    def _by_name(self) -> dict[str, str]:
+        """Tracks by the name of their file, where it is the only one of that name."""
+        names = [name.rpartition("/")[2] for name in self._tracks]
+        return {short: name for short, name in zip(names, self._tracks, strict=True) if names.count(short) == 1}
+
+    @cached_property
+    def _tracks(self) -> dict[str, Path]:
+        tracks: dict[str, Path] = {}
+        for file in audio_below(self.root):
+            if file.with_suffix(".jams").is_file():
+                tracks.setdefault(file.relative_to(self.root).with_suffix("").as_posix(), file)
+        return tracks

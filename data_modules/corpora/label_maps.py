@@ -1,0 +1,110 @@
+"""Labels of sections as data sets have them to the seven functions; the maps are the tables in `maps/`."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import replace
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from data_modules.corpora.base import BadTrack
+from data_modules.corpora.lab_files import Row
+from data_modules.labels import FUNCTIONS, is_letter
+
+RULES = "functions"
+"""The table of what a label may contain, that every map ends with."""
+
+_PREVIOUS = "previous"
+
+
+class FunctionMap:
+    """A table of labels, and below it the published rules on what a label contains.
+
+    Case does not matter. A letter of similarity (A, B') is its own label.
+
+    Args:
+        name: Of the table in `maps/`, such as "harmonix".
+        table: A table of one's own that goes before it, as CSV with a row `label,function,basis`, in which a
+            function is one of the seven or `previous`, the function of the section before.
+
+    Raises:
+        FileNotFoundError: There is no such table.
+        ValueError: A row of a table is not as it should be.
+    """
+
+    def __init__(self, name: str, table: Path | None = None) -> None:
+        self._functions: dict[str, str] = {}
+        self._read = []
+        if table is not None:
+            self._functions |= _read(table, "label")
+            self._read.append(str(table))
+        for label, function in _read_packaged(name, "label").items():
+            self._functions.setdefault(label, function)
+        self._rules = _read_packaged(RULES, "contains")
+        self._read += [f"data_modules/corpora/maps/{one}.csv" for one in (name, RULES)]
+
+    def function_of(self, label: str, source: str, previous: str | None = None) -> str | None:
+        """The function of a section, or its letter; None where the section before decides and there is none.
+
+        Args:
+            label: As the data set has it.
+            source: File and line to name in the message.
+            previous: The function of the section before.
+
+        Raises:
+            BadTrack: No row fits the label.
+        """
+        name = label.strip().lower()
+        function = self._functions.get(name)
+        if function is None and not is_letter(label):
+            function = next((to for part, to in self._rules.items() if part in name), None)
+            if function is None:
+                raise BadTrack(
+                    f"{source}: no function is known for the section {label!r}; looked in {', '.join(self._read)}: "
+                    f"name a table of your own with the row `{name},FUNCTION,inferred` as label_map"
+                )
+        return previous if function == _PREVIOUS else function or label
+
+    def applied(self, rows: Iterable[Row]) -> list[Row]:
+        """Rows with functions or letters for labels, in the order of time; those without any are left out.
+
+        Raises:
+            BadTrack: No row of the table fits a label.
+        """
+        result: list[Row] = []
+        previous: str | None = None
+        for row in rows:
+            function = self.function_of(row.label, row.source, previous)
+            if function is not None:
+                result.append(replace(row, label=function))
+            # What follows a silence is music: it has the function of the music before.
+            previous = previous if function == "silence" else function
+        return result
+
+
+def _read_packaged(name: str, column: str) -> dict[str, str]:
+    with as_file(files("data_modules.corpora") / "maps" / f"{name}.csv") as path:
+        return _read(path, column)
+
+
+def _read(path: Path, column: str) -> dict[str, str]:
+    if not path.is_file():
+        raise FileNotFoundError(f"label_map: no such file: {path}")
+    header = [column, "function", "basis"]
+    numbered = [
+        (number, line)
+        for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), start=1)
+        if line.strip() and not line.startswith("#")
+    ]
+    rows = list(csv.reader(line for _, line in numbered))
+    if not rows or rows[0] != header:
+        raise ValueError(f"{path}: the first row that is no comment must be {','.join(header)}")
+    found: dict[str, str] = {}
+    for (number, _), row in zip(numbered[1:], rows[1:], strict=True):
+        if len(row) != len(header) or row[1] not in (*FUNCTIONS, _PREVIOUS):
+            raise ValueError(f"{path}:{number}: {','.join(row)!r} names none of {', '.join(FUNCTIONS)}, {_PREVIOUS}")
+        if row[0].lower() in found:
+            raise ValueError(f"{path}:{number}: {row[0]!r} has a row already")
+        found[row[0].lower()] = row[1]
+    return found

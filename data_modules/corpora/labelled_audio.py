@@ -1,0 +1,37 @@
+"""A track from an audio file and readers of its labels; a kind that cannot be read is left out, and it is said why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from data_modules import SAMPLE_RATE
+from data_modules.audio import read_audio
+from data_modules.corpora.base import BadTrack, Item, Kind, Track
+from data_modules.spans import Spans
+
+Reader = Callable[[float], Spans]
+"""Reads labels of one kind; takes the length of the audio in seconds, raises BadTrack."""
+
+
+def load_labelled(item: Item, audio: Path, readers: Mapping[Kind, Reader]) -> tuple[Track, dict[Kind, str]]:
+    """The track, and by kind the reason for labels that it lacks.
+
+    Args:
+        item: Which track.
+        audio: Its audio file.
+        readers: Of its labels, by kind.
+
+    Raises:
+        BadTrack: The audio cannot be used.
+    """
+    waveform_N = read_audio(audio)
+    duration_s = len(waveform_N) / SAMPLE_RATE
+    labels: dict[Kind, Spans] = {}
+    gaps: dict[Kind, str] = {}
+    for kind, read in readers.items():
+        try:
+            labels[kind] = read(duration_s)
+        except BadTrack as problem:
+            gaps[kind] = str(problem)
+    return Track(item, waveform_N, labels), gaps

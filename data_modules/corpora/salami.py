@@ -1,0 +1,130 @@
+"""`salami`: sections of 1359 recordings of all kinds of music, many by two annotators (Smith et al., ISMIR 2011)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal, final, get_args
+
+from data_modules.corpora.audio_trees import MatchedAudio, by_identifier, match_audio
+from data_modules.corpora.base import Corpus, Item, Kind, Track
+from data_modules.corpora.group_splits import split_by_hash
+from data_modules.corpora.lab_files import Row, read_boundaries, spans_of
+from data_modules.corpora.label_maps import FunctionMap
+from data_modules.corpora.labelled_audio import load_labelled
+
+Level = Literal["functions", "uppercase", "lowercase"]
+
+_NO_ARTIST = ("", "compilations")
+"""What `metadata.csv` has where it knows no artist."""
+
+
+@final
+class Salami(Corpus):
+    """The public annotations of SALAMI 2.0 on one's own recordings, called by their numbers: `10.mp3`.
+
+    Sections are functions, by `maps/salami.csv`, or letters of similarity: of the large sections (upper case)
+    or the small ones (lower case, here written in capitals). Where the chosen annotator did not annotate a
+    recording it has no sections.
+
+    Artists are groups, split by a hash of their names: about 70 % train, 10 % val, 20 % test. A recording
+    without an artist is a group by itself.
+
+    Args:
+        root: The repository `salami-data-public`, which holds `annotations` and `metadata`.
+        audio: The folder of audio files; `root/audio` if it is not given.
+        level: functions, uppercase or lowercase.
+        annotator: 1 or 2, of `textfile1` or `textfile2`.
+        label_map: A table of one's own of functions, see `FunctionMap`.
+    """
+
+    name: str = "salami"
+    licence: str = "CC0 (SALAMI annotations, McGill University); audio: the user's own"
+    expected_tracks: ClassVar[int | None] = 1359
+
+    def __init__(
+        self,
+        root: Path,
+        audio: Path | None = None,
+        level: Level = "functions",
+        annotator: int = 1,
+        label_map: Path | None = None,
+    ) -> None:
+        if level not in get_args(Level):
+            raise ValueError(f"level: {level!r} is unknown; choose one of {', '.join(get_args(Level))}")
+        if annotator not in (1, 2):
+            raise ValueError(f"annotator: there are 1 and 2, got {annotator}")
+        self.root = Path(root)
+        self.audio = Path(audio) if audio is not None else self.root / "audio"
+        self.level = level
+        self.annotator = annotator
+        self.label_map = label_map
+        self._gaps: dict[str, dict[Kind, str]] = {}
+
+    def items(self) -> Sequence[Item]:
+        """See `Corpus.items`.
+
+        Raises:
+            FileNotFoundError: No annotations or no audio there, or no `metadata/metadata.csv`.
+        """
+        _ = self._functions  # A table that cannot be read is told before the first track is.
+        audio = self._audio.files
+        artists = self._artists()
+        splits = split_by_hash(artists.values())
+        return [Item(name, artists[name], splits[artists[name]]) for name in self._identifiers if name in audio]
+
+    def load(self, item: Item) -> Track:
+        """See `Corpus.load`."""
+        name = f"textfile{self.annotator}_{self.level}.txt"
+        path = self.root / "annotations" / item.track_id / "parsed" / name
+        track, self._gaps[item.track_id] = load_labelled(
+            item,
+            self._audio.files[item.track_id],
+            {"section": lambda duration_s: spans_of("section", self._rows(path, duration_s), duration_s)},
+        )
+        return track
+
+    def gaps(self, item: Item) -> Mapping[Kind, str]:
+        """See `Corpus.gaps`."""
+        if item.track_id not in self._gaps:
+            self.load(item)
+        return self._gaps[item.track_id]
+
+    def remarks(self) -> Sequence[str]:
+        """See `Corpus.remarks`."""
+        return self._audio.remarks()
+
+    def _rows(self, path: Path, duration_s: float) -> list[Row]:
+        rows = read_boundaries(path, duration_s)
+        if self.level == "functions":
+            return self._functions.applied(rows)
+        return [replace(row, label="silence" if row.label.lower() == "silence" else row.label.upper()) for row in rows]
+
+    def _artists(self) -> dict[str, str]:
+        path = self.root / "metadata" / "metadata.csv"
+        if not path.is_file():
+            raise FileNotFoundError(f"salami: no file {path}, which names the artists")
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            named = {row.get("SONG_ID"): row.get("ARTIST") or "" for row in csv.DictReader(file)}
+        artists = {name: named.get(name, "") for name in self._identifiers}
+        return {name: name if artist.lower() in _NO_ARTIST else artist for name, artist in artists.items()}
+
+    @cached_property
+    def _functions(self) -> FunctionMap:
+        return FunctionMap("salami", self.label_map)
+
+    @cached_property
+    def _identifiers(self) -> list[str]:
+        found = [folder.parent.name for folder in (self.root / "annotations").glob("*/parsed")]
+        if not found:
+            raise FileNotFoundError(
+                f"salami: no annotations below {self.root}; expected annotations/10/parsed/textfile1_functions.txt, ..."
+            )
+        return sorted(found, key=lambda name: (len(name), name))
+
+    @cached_property
+    def _audio(self) -> MatchedAudio:
+        return match_audio(self._identifiers, self.audio, by_identifier)

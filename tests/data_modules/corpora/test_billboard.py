@@ -1,0 +1,79 @@
+import pickle
+from pathlib import Path
+
+import pytest
+from sounds import write_sound, write_text
+
+from data_modules.corpora.billboard import Billboard
+
+FULL = "0.0\t0.2\tN\n0.2\t0.9\tC:7(#9)\n0.9\t1.5\tC:1/1\n1.5\t1.9\tX\n\n"
+MAJMIN = "0.0\t0.2\tN\n0.2\t1.9\tC:maj\n\n"
+INDEX = (
+    "id,chart_date,target_rank,actual_rank,title,artist\n"
+    "1,x,82,,,\n3,x,56,57,I Don't Mind,James Brown\n35,x,1,1,Freedom,Jimi Hendrix\n"
+)
+
+
+def entry_text(artist: str) -> str:
+    return f"# title: T\n# artist: {artist}\n\n0.0\tsilence\n0.2\tA, intro, | N |\n0.9\tB, | C:7(#9) |\n1.9\tend\n"
+
+
+def billboard(root: Path, **files: str) -> Path:
+    for entry, artist in (("0003", "James Brown"), ("0035", "Freedom"), ("0100", "Rod Stewart")):
+        folder = root / "McGill-Billboard" / entry
+        write_text(folder / "full.lab", files.get("full", FULL))
+        write_text(folder / "majmin.lab", MAJMIN)
+        write_text(folder / "salami_chords.txt", files.get("salami_chords", entry_text(artist)))
+    write_sound(root / "audio/0003.wav", 2.0)
+    write_sound(root / "audio/35.wav", 2.0)
+    return root
+
+
+def test_an_entry(tmp_path: Path) -> None:
+    corpus = pickle.loads(pickle.dumps(Billboard(billboard(tmp_path))))
+    first, second = corpus.items()
+    assert [(item.track_id, item.group) for item in (first, second)] == [("0003", "James Brown"), ("0035", "Freedom")]
+    track = corpus.load(first)
+    assert corpus.gaps(first) == {}
+    assert list(track.labels["chord"]) == [(0, 0.2, "N"), (0.2, 0.9, "C:7(#9)"), (0.9, 1.5, "C:1/1"), (1.5, 1.9, "X")]
+    assert list(track.labels["section"]) == [(0, 0.2, "silence"), (0.2, 0.9, "intro"), (0.9, 1.9, "B")]
+    (remark,) = corpus.remarks()
+    assert remark.startswith("1 annotated tracks without audio") and remark.endswith(": 0100")
+
+
+def test_artists_of_the_index_and_other_chords(tmp_path: Path) -> None:
+    root = billboard(tmp_path)
+    write_text(root / "billboard-2.0-index.csv", INDEX)
+    corpus = Billboard(root / "McGill-Billboard", root / "audio", chords="majmin")
+    items = corpus.items()
+    assert [item.group for item in items] == ["James Brown", "Jimi Hendrix"]
+    assert corpus.load(items[0]).labels["chord"].labels == ("N", "C:maj")
+
+
+@pytest.mark.parametrize(
+    ("files", "kind", "message"),
+    [
+        ({"full": "0.0\t1.0\tN\n1.0\t1.9\tC:jazz\n"}, "chord", "full.lab:2: chord at 1.000 s: 'C:jazz' is no chord"),
+        ({"full": "0.0\t1.0\tN\n0.5\t1.9\tC\n"}, "chord", "full.lab:2: chord: times must rise"),
+        ({"salami_chords": "0.0\tA, kazoo, | N |\n1.9\tend\n"}, "section", "salami_chords.txt:1: no function is known"),
+        ({"salami_chords": "0.0\tA, verse\n30\tend\n"}, "section", "salami_chords.txt:1: section: beyond the end"),
+    ],
+)
+def test_a_bad_label_masks_its_kind(tmp_path: Path, files: dict[str, str], kind: str, message: str) -> None:
+    corpus = Billboard(billboard(tmp_path, **files))
+    item = corpus.items()[0]
+    assert set(corpus.load(item).labels) == {"chord", "section"} - {kind}
+    assert message in corpus.gaps(item)[kind]  # type: ignore[index]
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="billboard: no annotations below"):
+        Billboard(tmp_path).items()
+    with pytest.raises(ValueError, match="chords: 'jazz' is unknown; choose one of full, majmin"):
+        Billboard(tmp_path, chords="jazz")  # type: ignore[arg-type]
+    root = billboard(tmp_path)
+    (root / "McGill-Billboard/0003/salami_chords.txt").unlink()
+    corpus = Billboard(root)
+    item = corpus.items()[0]
+    assert item.group == "0003"
+    assert corpus.gaps(item) == {"section": f"{root}/McGill-Billboard/0003/salami_chords.txt: no such file"}

@@ -1,0 +1,71 @@
+import pickle
+import sys
+from pathlib import Path
+
+import pytest
+from sounds import write_sound, write_text
+
+from data_modules.corpora.base import BadTrack
+from data_modules.corpora.jams_folder import JamsFolder
+
+jams = pytest.importorskip("jams")
+
+
+def folder(root: Path) -> Path:
+    for name in ("a/1", "a/2", "b/1", "c/1", "single"):
+        write_sound(root / f"{name}.wav", 2.0)
+        jam = jams.JAMS()
+        jam.file_metadata.duration = 2.0
+        annotation = jams.Annotation("chord")
+        annotation.append(time=0.0, duration=2.0, value="C:maj" if name != "c/1" else "H", confidence=1.0)
+        jam.annotations.append(annotation)
+        write_text(root / f"{name}.jams", jam.dumps())
+    write_sound(root / "a/bare.wav", 1.0)
+    write_text(root / "b/silent.jams", "{}")
+    return root
+
+
+def test_items_and_labels(tmp_path: Path) -> None:
+    corpus = pickle.loads(pickle.dumps(JamsFolder(folder(tmp_path))))
+    items = {item.track_id: item for item in corpus.items()}
+    assert {name: item.group for name, item in items.items()} == {
+        "a/1": "a", "a/2": "a", "b/1": "b", "c/1": "c", "single": "single",
+    }  # fmt: skip
+    assert {item.split for item in items.values()} == {"train", "val", "test"}
+    assert items["a/1"].split == items["a/2"].split
+    track = corpus.load(items["single"])
+    assert list(track.labels["chord"]) == [(0.0, 2.0, "C:maj")]
+    assert corpus.gaps(items["single"]) == {}
+    assert corpus.load(items["c/1"]).labels == {}
+    assert "c/1.jams: chord, observation 1: chord at 0.000 s: 'H' is no chord" in corpus.gaps(items["c/1"])["chord"]
+    assert corpus.remarks() == [
+        "1 audio files without a .jams file are left out: a/bare.wav",
+        "1 .jams files without audio are left out: b/silent.jams",
+    ]
+
+
+def test_a_split_file(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data")
+    path = write_text(tmp_path / "x.split", "single.wav\t0\n2\t1\n")
+    items = JamsFolder(root, split_file=path, fold=1).items()
+    assert [(item.track_id, item.group, item.split) for item in items] == [
+        ("a/2", "a/2", "test"),
+        ("single", "single", "val"),
+    ]
+    write_text(path, "1\ttrain\n")
+    with pytest.raises(ValueError, match=r"x\.split:1: '1' is no name of a track"):
+        JamsFolder(root, split_file=path).items()
+
+
+def test_what_is_wrong_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sound(tmp_path / "a.wav", 1.0)
+    corpus = JamsFolder(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"jams_folder: no audio below .* has a \.jams file"):
+        corpus.items()
+    write_text(tmp_path / "a.jams", "{}}")
+    corpus = JamsFolder(tmp_path)
+    with pytest.raises(BadTrack, match=r"a\.jams: cannot be read as JAMS"):
+        corpus.load(corpus.items()[0])
+    monkeypatch.setitem(sys.modules, "jams", None)
+    with pytest.raises(ModuleNotFoundError, match=r"musicfm-pl\[datasets\]"):
+        corpus.items()

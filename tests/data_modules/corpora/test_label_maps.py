@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sounds import write_text
+
+from data_modules.corpora.base import BadTrack
+from data_modules.corpora.lab_files import Row
+from data_modules.corpora.label_maps import FunctionMap
+from data_modules.labels import FUNCTIONS, is_letter
+
+HARMONIX = """
+altchorus bigoutro bre break break1 break2 break3 breakdown breakdown2 bridge bridge1 bridge2 bridge3 build chorus
+chorus1 chorus2 chorus3 chorus_instrumental chorushalf chorusinst choruspart drumroll fadein fast gtr gtr2 gtrbreak
+guitar guitarsolo inst inst2 instbridge instchorus instintro instrumental instrumental2 instrumental3
+instrumentalverse intchorus intro intro2 intro3 intro4 intro5 intro6 intro7 intro8 introchorus intropt2 introverse
+mainriff mainriff2 miniverse oddriff opening outro outro1 outro2 outro3 outroa postchorus postchorus2 postverse
+prechorus prechorus2 prechorus3 prechorus5 preverse quiet quietchorus raps refrain rhythmlessintro saxobeat section
+section1 section10 section11 section12 section13 section14 section15 section16 section17 section2 section3 section4
+section5 section6 section7 section8 section9 silence slow slow2 slowverse solo solo2 solo3 stutter synth transition
+transition1 transition2 transition2a transition3 verse verse1 verse10 verse11 verse1a verse2 verse3 verse4 verse5
+verse6 verse7 verse8 verse9 verse_slow verseinst versepart vocaloutro worstthingever
+"""
+"""Every label in the segments of Harmonix Set 1.2 but `end`."""
+
+PUBLISHED = {
+    "prechorus": "verse", "pre-chorus": "verse", "postchorus": "chorus", "refrain": "chorus", "instchorus": "chorus",
+    "instrumentalverse": "verse", "introverse": "verse", "solo": "inst", "instrumental": "inst", "breakdown": "inst",
+    "transition2a": "bridge", "fadein": "intro", "bigoutro": "outro", "Fade-out": "outro", "coda": "outro",
+    "guitar": "inst", "silence": "silence", "Main_Theme": "chorus", "interlude": "inst", "build": "verse",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("label", HARMONIX.split())
+def test_every_label_of_harmonix_has_a_function(label: str) -> None:
+    assert FunctionMap("harmonix").function_of(label, "x:1") in FUNCTIONS
+
+
+@pytest.mark.parametrize(("label", "function"), PUBLISHED.items())
+def test_the_published_rules(label: str, function: str) -> None:
+    assert FunctionMap("isophonics").function_of(label, "x:1") == function
+
+
+def test_every_function_that_jams_knows_of_salami_has_a_row() -> None:
+    jams = pytest.importorskip("jams")
+    known = jams.schema.namespace("segment_salami_function")["properties"]["value"]["enum"]
+    assert {"verse", "no_function", "post-cadential"} <= set(known)
+    functions = FunctionMap("salami")
+    for label in known:
+        if label != "end":
+            assert functions.function_of(label, "x:1", previous="verse") in FUNCTIONS, label
+
+
+@pytest.mark.parametrize("name", ["harmonix", "salami", "isophonics"])
+@given(label=st.text(max_size=12))
+def test_any_other_label_is_refused_by_name_or_a_letter(name: str, label: str) -> None:
+    try:
+        found = FunctionMap(name).function_of(label, "song.lab:7")
+    except BadTrack as problem:
+        assert str(problem).startswith("song.lab:7: ")
+        assert repr(label) in str(problem)
+        assert f"maps/{name}.csv" in str(problem)
+        assert "maps/functions.csv" in str(problem)
+    else:
+        assert found in FUNCTIONS or (found == label and is_letter(label))
+
+
+def rows(*labels: str) -> list[Row]:
+    return [Row(f"x:{number}", number, number + 1, label) for number, label in enumerate(labels, start=1)]
+
+
+def test_no_function_is_that_of_the_music_before() -> None:
+    given_rows = rows("no_function", "Silence", "no_function", "Intro", "no_function", "A'", "Silence", "no_function")
+    found = [(row.start_s, row.label) for row in FunctionMap("salami").applied(given_rows)]
+    assert found == [(2, "silence"), (4, "intro"), (5, "intro"), (6, "A'"), (7, "silence"), (8, "A'")]
+
+
+def test_a_table_of_ones_own_goes_before(tmp_path: Path) -> None:
+    table = write_text(
+        tmp_path / "mine.csv", "# ours\nlabel,function,basis\nTheremin Fit,inst,inferred\nprechorus,bridge,inferred\n"
+    )
+    functions = FunctionMap("harmonix", table)
+    assert functions.function_of("theremin fit", "x:1") == "inst"
+    assert functions.function_of("prechorus", "x:1") == "bridge"
+    assert functions.function_of("bre", "x:1") == "inst"
+    with pytest.raises(BadTrack, match=r"x:1: .*'kazoo'; looked in .*mine\.csv.*: name a table of your own"):
+        functions.function_of("kazoo", "x:1")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", r"mine\.csv: the first row that is no comment must be label,function,basis"),
+        ("kazoo,inst,x\n", r"mine\.csv: the first row"),
+        ("# c\nlabel,function,basis\nkazoo,noise,x\n", r"mine\.csv:3: 'kazoo,noise,x' names none of intro"),
+        ("label,function,basis\nkazoo,inst\n", r"mine\.csv:2: "),
+        ("label,function,basis\nkazoo,inst,x\nKazoo,inst,x\n", r"mine\.csv:3: 'Kazoo' has a row already"),
+    ],
+)
+def test_a_bad_table_is_named(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FunctionMap("harmonix", write_text(tmp_path / "mine.csv", content))
+    with pytest.raises(FileNotFoundError, match="label_map: no such file"):
+        FunctionMap("harmonix", tmp_path / "absent.csv")

@@ -15,7 +15,6 @@ help:  ## this list
 
 demo: $(VENV)/.installed  ## from nothing to a leaderboard: fetch, render, pretrain, probe five tasks (about 15 minutes)
 	$(BIN)/musicfm prepare --corpus dcml --out data/dcml-demo
-	$(BIN)/musicfm fit --config experiments/demo/pretrain.yaml
 	$(BIN)/musicfm grid experiments/grids/demo.yaml --launch local --jobs $(JOBS)
 	$(BIN)/musicfm leaderboard --results $(DEMO) --out $(DEMO)
 	@echo

@@ -4,7 +4,7 @@ B  clips in a batch         N  samples of a waveform, or frames of a head's outp
 M  mel bands                F  mel frames (100 a second at hop 240)
 T  tokens (encoder frames)  D  width of the encoder
 L  hidden states (layers)   K  classes, or codes of a tokenizer
-S  spans
+S  spans                    Q  codebooks of a tokenizer
 """
 
 from __future__ import annotations

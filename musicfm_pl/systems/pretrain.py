@@ -48,15 +48,16 @@ class MaskedTokenModel(L.LightningModule):
         super().__init__()
         self.encoder = encoder
         self.tokenizer = tokenizer(encoder.stride * encoder.num_mels)
-        self.prediction = nn.Linear(encoder.dim, self.tokenizer.num_codes)
+        num_books, num_codes = self.tokenizer.num_books, self.tokenizer.num_codes
+        self.prediction = nn.Linear(encoder.dim, num_books * num_codes)
         self.rate_hz = rate_hz
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.betas = betas
         self.warmup_steps = warmup_steps
         self.trained_steps = 0
-        self._counts_K: Tensor
-        self.register_buffer("_counts_K", torch.zeros(self.tokenizer.num_codes), persistent=False)
+        self._counts_QK: Tensor
+        self.register_buffer("_counts_QK", torch.zeros(num_books, num_codes), persistent=False)
 
     def setup(self, stage: str) -> None:
         """Refuses rates, mel bands and mask blocks that do not fit together."""
@@ -77,24 +78,32 @@ class MaskedTokenModel(L.LightningModule):
             )
 
     def tokens(self, mel_BMF: Tensor) -> Tensor:
-        """Target tokens (B, T) of clean mel (B, M, F)."""
+        """Target tokens (B, T, Q) of clean mel (B, M, F)."""
         frames_BTD = stack_frames(mel_BMF, self.encoder.stride)
         return self.tokenizer(frames_BTD.flatten(0, 1)).unflatten(0, frames_BTD.shape[:2])
 
     def forward(self, batch: PretrainBatch) -> tuple[Tensor, Tensor]:
-        """Logits (P, K) and targets (P,) at the P masked tokens of a batch."""
+        """Logits (P, Q, K) and targets (P, Q) at the P masked tokens of a batch."""
         mask_BT = masked_tokens(batch.mask_BF, self.encoder.stride)
-        targets_P = self.tokens(batch.mel_BMF)[mask_BT]
+        targets_PQ = self.tokens(batch.mel_BMF)[mask_BT]
         h_BTD = self.encoder(batch.masked_mel_BMF)[-1][:, : mask_BT.shape[1]]
-        return self.prediction(h_BTD[mask_BT]), targets_P
+        return self.prediction(h_BTD[mask_BT]).unflatten(1, self._counts_QK.shape), targets_PQ
+
+    def _figures(self, batch: PretrainBatch) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Loss and accuracy, means over masked tokens and books, and the targets (P, Q); None without any."""
+        logits_PQK, targets_PQ = self(batch)
+        if len(targets_PQ) == 0:  # chance masked nothing, which a small batch of short clips may see
+            return None
+        loss = F.cross_entropy(logits_PQK.float().flatten(0, 1), targets_PQ.flatten())
+        accuracy = (logits_PQK.argmax(dim=2) == targets_PQ).float().mean()
+        return loss, accuracy, targets_PQ
 
     def training_step(self, batch: PretrainBatch, batch_idx: int) -> Tensor:
         """Loss on masked tokens."""
-        logits_PK, targets_P = self(batch)
-        if len(targets_P) == 0:  # chance masked nothing, which a small batch of short clips may see
-            return logits_PK.sum() + 0 * sum(p.sum() for p in self.encoder.parameters())
-        loss = F.cross_entropy(logits_PK.float(), targets_P)
-        accuracy = (logits_PK.argmax(dim=1) == targets_P).float().mean()
+        figures = self._figures(batch)
+        if figures is None:
+            return torch.stack([0 * parameter.sum() for parameter in self.parameters()]).sum()
+        loss, accuracy, _ = figures
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/masked_accuracy", accuracy, prog_bar=True)
         return loss
@@ -109,23 +118,24 @@ class MaskedTokenModel(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Codes are counted anew."""
-        self._counts_K.zero_()
+        self._counts_QK.zero_()
 
     def validation_step(self, batch: PretrainBatch, batch_idx: int) -> None:
         """Loss and accuracy, and which codes the targets use."""
-        logits_PK, targets_P = self(batch)
-        size = len(targets_P)
-        if size == 0:
+        figures = self._figures(batch)
+        if figures is None:
             return
-        self.log("val/loss", F.cross_entropy(logits_PK.float(), targets_P), batch_size=size, sync_dist=True)
-        accuracy = (logits_PK.argmax(dim=1) == targets_P).float().mean()
-        self.log("val/masked_accuracy", accuracy, batch_size=size, sync_dist=True, prog_bar=True)
-        self._counts_K += torch.bincount(targets_P, minlength=self.tokenizer.num_codes)
+        loss, accuracy, targets_PQ = figures
+        self.log("val/loss", loss, batch_size=len(targets_PQ), sync_dist=True)
+        self.log("val/masked_accuracy", accuracy, batch_size=len(targets_PQ), sync_dist=True, prog_bar=True)
+        for counts_K, targets_P in zip(self._counts_QK, targets_PQ.T, strict=True):
+            counts_K += torch.bincount(targets_P, minlength=len(counts_K))
 
     def on_validation_epoch_end(self) -> None:
-        """What chance and guessing would reach, and the use of the codebook."""
-        counts_K = self.trainer.strategy.reduce(self._counts_K.clone(), reduce_op="sum")
-        self.log_dict({f"val/{name}": value for name, value in codebook_use(counts_K).items()})
+        """What chance and guessing would reach, and the use of the codebooks, means over them."""
+        counts_QK = self.trainer.strategy.reduce(self._counts_QK.clone(), reduce_op="sum")
+        books = [codebook_use(counts_K) for counts_K in counts_QK]
+        self.log_dict({f"val/{name}": sum(book[name] for book in books) / len(books) for name in books[0]})
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine to zero at the last step."""

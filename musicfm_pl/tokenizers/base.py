@@ -13,17 +13,19 @@ class Tokenizer(nn.Module, abc.ABC):
 
     Args:
         frame_dim: Values a token sees: mel bands times stacked frames; the system passes it.
-        num_codes: K, the size of the vocabulary.
+        num_codes: K, the size of a codebook.
+        num_books: Q, codebooks: each gives a token of its own (the study: 1).
     """
 
-    def __init__(self, frame_dim: int, num_codes: int) -> None:
+    def __init__(self, frame_dim: int, num_codes: int, num_books: int = 1) -> None:
         super().__init__()
         self.frame_dim = frame_dim
         self.num_codes = num_codes
+        self.num_books = num_books
 
     @abc.abstractmethod
     def forward(self, frames_TD: Tensor) -> Tensor:
-        """Tokens (T,), int64 in [0, num_codes), of stacked frames (T, frame_dim); always in float32."""
+        """Tokens (T, Q), int64 in [0, num_codes), of stacked frames (T, frame_dim); always in float32."""
 
 
 def stack_frames(mel_BMF: Tensor, stride: int) -> Tensor:

@@ -198,14 +198,14 @@ class TestTokenizer:
         tokenizer = make(part)
         frames_TD = torch.randn(500, SMALL["frame_dim"])
         state = torch.get_rng_state()
-        tokens_T = tokenizer(frames_TD)
+        tokens_TQ = tokenizer(frames_TD)
         assert torch.equal(torch.get_rng_state(), state)
-        assert tokens_T.shape == (500,) and tokens_T.dtype == torch.int64
-        assert tokens_T.min() >= 0 and tokens_T.max() < tokenizer.num_codes
-        assert tokens_T.unique().numel() > 5
-        assert torch.equal(tokenizer(frames_TD), tokens_T)
+        assert tokens_TQ.shape == (500, tokenizer.num_books) and tokens_TQ.dtype == torch.int64
+        assert tokens_TQ.min() >= 0 and tokens_TQ.max() < tokenizer.num_codes
+        assert tokens_TQ.unique().numel() > 5
+        assert torch.equal(tokenizer(frames_TD), tokens_TQ)
         # Each token is of its own frame alone, up to ties in rounding.
-        assert (tokenizer(frames_TD[100:200]) == tokens_T[100:200]).float().mean() > 0.98
+        assert (tokenizer(frames_TD[100:200]) == tokens_TQ[100:200]).float().mean() > 0.98
 
     def test_float32_always(self, part: type[Tokenizer], make: Callable[[type], Tokenizer]) -> None:
         tokenizer, frames_TD = make(part), torch.randn(500, SMALL["frame_dim"])

@@ -28,9 +28,11 @@ RATES = {25: (240, (2, 2)), 50: (240, (2, 1)), 75: (320, (1, 1))}
 """Hop and strides by tokens a second."""
 
 
-def model(time_strides: tuple[int, int], encoder: type[Conformer] | type[Bert] = Conformer) -> MaskedTokenModel:
+def model(
+    time_strides: tuple[int, int], encoder: type[Conformer] | type[Bert] = Conformer, num_books: int = 1
+) -> MaskedTokenModel:
     small = encoder(dim=16, num_layers=1, num_heads=2, ffn_dim=8, conv_channels=2, time_strides=time_strides)
-    return MaskedTokenModel(small, lambda frame_dim: RandomProjection(frame_dim, num_codes=16, code_dim=4))
+    return MaskedTokenModel(small, lambda frame_dim: RandomProjection(frame_dim, num_codes=16, code_dim=4, num_books=num_books))
 
 
 def batch(duration_s: float, hop_length: int, masking: WaveNoise | MelNoise, seed: int = 0) -> PretrainBatch:
@@ -50,7 +52,7 @@ def test_rates_and_lengths(
     system, clips = model(strides, encoder), batch(clip_s, hop_length, masking())
     assert clips.mel_BMF.shape == clips.masked_mel_BMF.shape == (2, 128, clip_s * SAMPLE_RATE // hop_length)
     mask_BT = masked_tokens(clips.mask_BF, system.encoder.stride)
-    assert mask_BT.shape == (2, clip_s * rate_hz) == system.tokens(clips.mel_BMF).shape
+    assert mask_BT.shape == (2, clip_s * rate_hz) == system.tokens(clips.mel_BMF).shape[:2]
     # Blocks of 0.4 s are whole tokens: a token is masked if any of its frames is.
     assert torch.equal(mask_BT.repeat_interleave(system.encoder.stride, dim=1), clips.mask_BF)
     block = round(0.4 * rate_hz)
@@ -58,10 +60,10 @@ def test_rates_and_lengths(
     blocks = mask_BT[:, : num_blocks * block].unflatten(1, (num_blocks, block))
     assert torch.equal(blocks.all(dim=2), blocks.any(dim=2))
     assert not mask_BT[:, num_blocks * block :].any(), "the tail of 5 s is never masked"
-    logits_PK, targets_P = system(clips)
-    assert logits_PK.shape == (int(mask_BT.sum()), 16)
-    assert targets_P.shape == (len(logits_PK),)
-    assert torch.equal(targets_P, system.tokens(clips.mel_BMF)[mask_BT]), "targets are of the clean mel"
+    logits_PQK, targets_PQ = system(clips)
+    assert logits_PQK.shape == (int(mask_BT.sum()), 1, 16)
+    assert targets_PQ.shape == (len(logits_PQK), 1)
+    assert torch.equal(targets_PQ, system.tokens(clips.mel_BMF)[mask_BT]), "targets are of the clean mel"
 
 
 @pytest.mark.parametrize("samples", [24000, 24001, 24239, 24480, 25000, 31337])
@@ -69,29 +71,36 @@ def test_rates_and_lengths(
 def test_lengths_that_are_no_multiple_of_the_stride(samples: int, rate_hz: int) -> None:
     hop_length, strides = RATES[rate_hz]
     system = model(strides)
-    logits_PK, targets_P = system(batch(samples / SAMPLE_RATE, hop_length, WaveNoise(probability=1.0)))
+    logits_PQK, targets_PQ = system(batch(samples / SAMPLE_RATE, hop_length, WaveNoise(probability=1.0)))
     num_blocks = samples // 9600
-    assert len(logits_PK) == len(targets_P) == 2 * num_blocks * round(0.4 * rate_hz)
+    assert len(logits_PQK) == len(targets_PQ) == 2 * num_blocks * round(0.4 * rate_hz)
 
 
 def test_the_loss_reaches_every_parameter_and_no_other_token() -> None:
-    system = model((2, 2))
+    system = model((2, 2), num_books=3)
     clips = batch(2.0, 240, WaveNoise())
-    logits_PK, targets_P = system(clips)
-    torch.nn.functional.cross_entropy(logits_PK, targets_P).backward()
+    logits_PQK, targets_PQ = system(clips)
+    assert logits_PQK.shape == (*targets_PQ.shape, 16) and targets_PQ.shape[1] == 3
+    torch.nn.functional.cross_entropy(logits_PQK.flatten(0, 1), targets_PQ.flatten()).backward()
     lacking = [name for name, parameter in system.named_parameters() if parameter.grad is None]
     assert not lacking
     assert not list(system.tokenizer.parameters())
     # Tokens that are not masked may say anything.
     noise_BMF = torch.randn_like(clips.mel_BMF)
     changed = clips._replace(mel_BMF=torch.where(clips.mask_BF[:, None], clips.mel_BMF, noise_BMF))
-    assert torch.equal(system(changed)[1], targets_P)
+    assert torch.equal(system(changed)[1], targets_PQ)
 
 
 def test_nothing_masked_is_no_crash() -> None:
-    logits_PK, targets_P = model((2, 2))(batch(2.0, 240, WaveNoise(probability=0.0)))
-    assert logits_PK.shape == (0, 16)
-    assert targets_P.shape == (0,)
+    clips = batch(2.0, 240, WaveNoise(probability=0.0))
+    logits_PQK, targets_PQ = model((2, 2))(clips)
+    assert logits_PQK.shape == (0, 1, 16)
+    assert targets_PQ.shape == (0, 1)
+    system = model((2, 2))
+    loss = system.training_step(clips, 0)
+    loss.backward()
+    assert loss == 0
+    assert not [name for name, parameter in system.named_parameters() if parameter.grad is None]
 
 
 @given(st.lists(st.integers(0, 50), min_size=2, max_size=40).filter(any))

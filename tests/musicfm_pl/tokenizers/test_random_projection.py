@@ -14,35 +14,43 @@ def frames(num_tokens: int, frame_dim: int = 512) -> torch.Tensor:
     return torch.randn(num_tokens, frame_dim, generator=torch.Generator().manual_seed(1))
 
 
-def cosines(tokenizer: RandomProjection, frames_TD: torch.Tensor) -> torch.Tensor:
-    projected = frames_TD.double() @ tokenizer.projection.double()
-    codes = tokenizer.codes.double()
+def cosines(tokenizer: RandomProjection, frames_TD: torch.Tensor, book: int = 0) -> torch.Tensor:
+    projected = frames_TD.double() @ tokenizer.projection[book].double()
+    codes = tokenizer.codes[book].double()
     return (projected @ codes.T) / projected.norm(dim=1, keepdim=True) / codes.norm(dim=1)
 
 
-@pytest.mark.parametrize("num_codes", [8192, 4096, 7])
-def test_is_the_nearest_code_by_cosine(num_codes: int) -> None:
-    tokenizer = RandomProjection(512, num_codes)
+@pytest.mark.parametrize(("num_codes", "book"), [(8192, 0), (4096, 0), (7, 0), (64, 2)])
+def test_is_the_nearest_code_by_cosine(num_codes: int, book: int) -> None:
+    tokenizer = RandomProjection(512, num_codes, num_books=book + 1)
     x = frames(3000)
-    tokens, similarity = tokenizer(x), cosines(tokenizer, x)
+    tokens, similarity = tokenizer(x)[:, book], cosines(tokenizer, x, book)
     assert tokens.dtype == torch.int64 and tokens.shape == (3000,)
     best = similarity.topk(2, dim=1)
     other = tokens != best.indices[:, 0]
     assert (best.values[other, 0] - similarity[other, tokens[other]] < 1e-5).all()
     assert other.float().mean() < 1e-3
     # The same as the least Euclidean distance of unit vectors, as the study words it.
-    unit = torch.nn.functional.normalize(x.double() @ tokenizer.projection.double(), dim=1)
-    distance = torch.cdist(unit, tokenizer.codes.double())
+    unit = torch.nn.functional.normalize(x.double() @ tokenizer.projection[book].double(), dim=1)
+    distance = torch.cdist(unit, tokenizer.codes[book].double())
     assert (distance.gather(1, tokens[:, None])[:, 0] - distance.min(dim=1).values).max() < 1e-3
 
 
 def test_projection_and_codes_have_the_study_s_distributions() -> None:
     tokenizer = RandomProjection(512)
-    assert tokenizer.projection.shape == (512, 16) and tokenizer.codes.shape == (8192, 16)
+    assert tokenizer.projection.shape == (1, 512, 16) and tokenizer.codes.shape == (1, 8192, 16)
     # Xavier: standard deviation sqrt(2 / (in + out)).
     assert tokenizer.projection.std().item() == pytest.approx(math.sqrt(2 / 528), rel=0.03)
-    torch.testing.assert_close(tokenizer.codes.norm(dim=1), torch.ones(8192))
-    assert tokenizer.codes.mean(dim=0).abs().max() < 0.02
+    torch.testing.assert_close(tokenizer.codes[0].norm(dim=1), torch.ones(8192))
+    assert tokenizer.codes[0].mean(dim=0).abs().max() < 0.02
+
+
+def test_more_books_leave_the_first_as_it_is_and_differ() -> None:
+    x = frames(2000, 64)
+    single, several = RandomProjection(64, 32)(x), RandomProjection(64, 32, num_books=3)(x)
+    assert torch.equal(single[:, 0], several[:, 0])
+    for other in (1, 2):
+        assert (several[:, 0] == several[:, other]).float().mean() < 0.2
 
 
 def test_the_seed_decides_and_the_global_generator_is_left_alone() -> None:
@@ -80,7 +88,7 @@ def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(tokenizer(x), whole)
     monkeypatch.setattr(module, "_CHUNK_BYTES", 1)
     assert torch.equal(tokenizer(x[:20]), whole[:20])
-    assert tokenizer(x[:0]).shape == (0,)
+    assert tokenizer(x[:0]).shape == (0, 1)
 
 
 def test_the_matrix_of_similarities_is_never_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +116,7 @@ def test_stacking_is_that_of_the_authors() -> None:
     assert stacked[1, 1].tolist() == [int(mel_BMF[1, band, frame]) for frame in range(4, 8) for band in range(3)]
 
 
-@pytest.mark.parametrize("arguments", [{"num_codes": 0}, {"code_dim": 0}])
+@pytest.mark.parametrize("arguments", [{"num_codes": 0}, {"code_dim": 0}, {"num_books": 0}])
 def test_bad_settings_are_refused(arguments: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(arguments))):
         RandomProjection(8, **arguments)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
@@ -76,7 +75,7 @@ class Ballroom(Corpus):
     licence = (
         "audio: excerpts of published recordings, for research; beats: CC BY-NC-SA 4.0 by mirdata, cite Krebs 2013"
     )
-    expected_tracks: ClassVar[int | None] = 685
+    expected_tracks = 685
     """Of 698, without the 13 that are there twice."""
 
     def __init__(

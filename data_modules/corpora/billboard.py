@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal, final, get_args
+from typing import Literal, final, get_args
 
 from data_modules.corpora.audio_trees import MatchedAudio, by_identifier, match_audio
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
@@ -42,7 +42,7 @@ class Billboard(Corpus):
 
     name: str = "billboard"
     licence: str = "CC0 (McGill Billboard annotations); audio: the user's own"
-    expected_tracks: ClassVar[int | None] = 890
+    expected_tracks = 890
 
     def __init__(
         self, root: Path, audio: Path | None = None, chords: Chords = "full", label_map: Path | None = None

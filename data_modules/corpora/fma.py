@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, final, get_args
+from typing import Literal, NamedTuple, final, get_args
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
@@ -53,7 +53,6 @@ class Fma(Corpus):
 
     name = "fma"
     licence = "metadata: CC BY 4.0 (Defferrard et al.); audio: the licence that each artist chose; for research"
-    expected_tracks: ClassVar[int | None] = None
 
     def __init__(self, root: Path, subset: Subset = "large") -> None:
         if subset not in get_args(Subset):
@@ -61,7 +60,7 @@ class Fma(Corpus):
         self.root = Path(root)
         self.subset: Subset = subset
         self.name = f"fma-{subset}"
-        self.expected_tracks = _TRACKS[subset]  # type: ignore[misc]
+        self.expected_tracks = _TRACKS[subset]
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`; a track's name is its number of six digits.

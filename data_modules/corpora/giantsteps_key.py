@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, final
+from typing import final
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import SUFFIXES, read_audio
@@ -33,7 +33,7 @@ class GiantStepsKey(Corpus):
 
     name = "giantsteps-key"
     licence = "annotations: no licence stated (Knees et al., ISMIR 2015); audio: previews of Beatport, not free"
-    expected_tracks: ClassVar[int | None] = 604
+    expected_tracks = 604
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)

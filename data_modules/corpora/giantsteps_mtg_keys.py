@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, final, get_args
+from typing import Literal, NamedTuple, final, get_args
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
@@ -56,7 +56,7 @@ class GiantStepsMtgKeys(Corpus):
 
     name = "giantsteps-mtg-keys"
     licence = "annotations: no licence stated (MTG, Universitat Pompeu Fabra); audio: previews of Beatport, not free"
-    expected_tracks: ClassVar[int | None] = _BY_DEFAULT
+    expected_tracks: int | None = _BY_DEFAULT
 
     def __init__(self, root: Path, min_confidence: int = _SURE, several: Several = "leave_out") -> None:
         if min_confidence not in range(_SURE + 1):
@@ -68,7 +68,7 @@ class GiantStepsMtgKeys(Corpus):
         self.several = several
         if (min_confidence, several) != (_SURE, "leave_out"):
             self.note = f"keys of confidence {min_confidence} or more; of several keys: {several.replace('_', ' ')}"
-            self.expected_tracks = None  # type: ignore[misc]
+            self.expected_tracks = None
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`.

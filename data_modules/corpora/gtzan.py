@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
@@ -48,7 +47,7 @@ class Gtzan(Corpus):
 
     name = "gtzan"
     licence = "GTZAN: no licence known, excerpts of published recordings, for research; GTZAN-Rhythm: cite its authors"
-    expected_tracks: ClassVar[int | None] = 999
+    expected_tracks = 999
 
     def __init__(self, root: Path, annotations: Path | None = None, split_file: Path | None = None) -> None:
         self.root = Path(root)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 from data_modules.corpora import fold_splits
 from data_modules.corpora.base import Corpus, Item, Track
@@ -34,7 +33,7 @@ class Hainsworth(Corpus):
 
     name = "hainsworth"
     licence = "audio: not distributed, excerpts of published recordings; beats: CC BY-NC-SA 4.0 by mirdata"
-    expected_tracks: ClassVar[int | None] = 222
+    expected_tracks = 222
 
     def __init__(
         self, root: Path, annotations: Path | None = None, fold: int = 0, split_file: Path | None = None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, final
+from typing import final
 
 from data_modules.corpora.audio_trees import MatchedAudio, by_identifier, match_audio
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
@@ -43,7 +43,7 @@ class Harmonix(Corpus):
 
     name: str = "harmonix"
     licence: str = "MIT (Oriol Nieto and others; annotations by Harmonix); audio: the user's own"
-    expected_tracks: ClassVar[int | None] = 912
+    expected_tracks = 912
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal, final
+from typing import Literal, final
 
 from data_modules.corpora.audio_trees import MatchedAudio, by_song, match_audio, plain
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
@@ -50,7 +50,7 @@ class Isophonics(Corpus):
     licence: str = (
         "annotations: Isophonics (Queen Mary, University of London), licence not stated; audio: the user's own"
     )
-    expected_tracks: ClassVar[int | None] = _TRACKS["beatles"]
+    expected_tracks = _TRACKS["beatles"]
 
     def __init__(
         self,
@@ -62,8 +62,7 @@ class Isophonics(Corpus):
         if collection not in _ARTISTS:
             raise ValueError(f"collection: {collection!r} is unknown; choose one of {', '.join(_ARTISTS)}")
         self.name = collection
-        # A class has one number, but this one stands for two collections.
-        self.expected_tracks = _TRACKS[collection]  # type: ignore[misc]
+        self.expected_tracks = _TRACKS[collection]
         self.root = Path(root)
         self.audio = Path(audio) if audio is not None else self.root / "audio"
         self.collection = collection

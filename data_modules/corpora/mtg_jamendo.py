@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Literal, NamedTuple, final, get_args
+from typing import Literal, NamedTuple, final, get_args
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
@@ -55,7 +55,6 @@ class MtgJamendo(Corpus):
 
     name = "mtg-jamendo"
     licence = "tags: CC BY-NC-SA 4.0 (MTG, Universitat Pompeu Fabra); audio: a Creative Commons licence for each track"
-    expected_tracks: ClassVar[int | None] = None
 
     def __init__(self, root: Path, subset: Subset = "top50tags", audio: Path | None = None) -> None:
         if subset not in get_args(Subset):
@@ -64,7 +63,7 @@ class MtgJamendo(Corpus):
         self.subset: Subset = subset
         self.audio = Path(audio) if audio is not None else self.root / "audio"
         self.name = f"mtg-jamendo-{subset}"
-        self.expected_tracks = _TRACKS.get(subset)  # type: ignore[misc]
+        self.expected_tracks = _TRACKS.get(subset)
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`.

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
@@ -51,7 +50,7 @@ class RwcPopular(Corpus):
     licence = (
         "audio: RWC Music Database, AIST, research by its terms; AIST Annotation: cite Goto 2006; chords: Cho 2011"
     )
-    expected_tracks: ClassVar[int | None] = 100
+    expected_tracks = 100
 
     def __init__(
         self, root: Path, annotations: Path | None = None, fold: int = 0, split_file: Path | None = None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal, final, get_args
+from typing import Literal, final, get_args
 
 from data_modules.corpora.audio_trees import MatchedAudio, by_identifier, match_audio
 from data_modules.corpora.base import Corpus, Item, Kind, Track
@@ -43,7 +43,7 @@ class Salami(Corpus):
 
     name: str = "salami"
     licence: str = "CC0 (SALAMI annotations, McGill University); audio: the user's own"
-    expected_tracks: ClassVar[int | None] = 1359
+    expected_tracks = 1359
 
     def __init__(
         self,

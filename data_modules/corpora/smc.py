@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 from data_modules.corpora import fold_splits
 from data_modules.corpora.base import Corpus, Item, Track
@@ -38,7 +37,7 @@ class Smc(Corpus):
 
     name = "smc"
     licence = "SMC_MIREX: for research, cite Holzapfel et al. 2012; excerpts of published recordings"
-    expected_tracks: ClassVar[int | None] = 217
+    expected_tracks = 217
 
     def __init__(
         self, root: Path, annotations: Path | None = None, fold: int = 0, split_file: Path | None = None

@@ -11,7 +11,7 @@ from typing import Literal, final
 from data_modules.corpora.audio_trees import MatchedAudio, by_song, match_audio, plain
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
 from data_modules.corpora.group_splits import split_by_hash
-from data_modules.corpora.harte_keys import key_label
+from data_modules.corpora.key_labels import harte_key
 from data_modules.corpora.lab_files import Row, last_column, read_events, read_intervals, relabelled, spans_of
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.labelled_audio import load_labelled
@@ -181,4 +181,4 @@ def _keys(path: Path) -> list[Row]:
             rows.append(replace(row, label=key.strip()))
         elif word.lower() != "silence":
             raise BadTrack(f"{row.source}: expected `Key` and a key, or `Silence`, got {row.label!r}")
-    return relabelled(rows, key_label)
+    return relabelled(rows, harte_key)

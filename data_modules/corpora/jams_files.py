@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from data_modules.corpora.base import BadTrack, Kind
-from data_modules.corpora.harte_keys import key_label
+from data_modules.corpora.key_labels import harte_key
 from data_modules.corpora.lab_files import Row, relabelled, spans_of
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.labels import check
@@ -102,7 +102,7 @@ def _spans(kind: Kind, annotation: Any, path: Path, duration_s: float, label_map
     if kind == "section":
         rows = _sections(list(rows), str(annotation.namespace), label_map)
     elif kind == "key":
-        rows = relabelled(rows, key_label)
+        rows = relabelled(rows, harte_key)
     return spans_of(kind, rows, duration_s)
 
 

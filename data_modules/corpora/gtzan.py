@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
-from data_modules.corpora import beat_jams, fold_splits
+from data_modules.corpora import beat_jams, group_splits
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.beat_files import SUFFIXES, read_beats
 from data_modules.corpora.track_files import AUDIO_SUFFIXES, files_below, listed, missing
@@ -123,7 +123,7 @@ class Gtzan(Corpus):
     def _splits(self) -> dict[str, Split]:
         if self.split_file is None:
             return dict.fromkeys(self._audio, "test")
-        return fold_splits.from_lists(self.split_file, None, _track)
+        return group_splits.from_lists(self.split_file, None, _track)
 
     @cached_property
     def _artists(self) -> dict[str, str]:

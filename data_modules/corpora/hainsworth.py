@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from data_modules.corpora import fold_splits
+from data_modules.corpora import group_splits
 from data_modules.corpora.base import Corpus, Item, Track
 from data_modules.corpora.beat_files import SUFFIXES
 from data_modules.corpora.beat_tracks import BeatTracks
@@ -68,7 +68,7 @@ class Hainsworth(Corpus):
         option = "annotations" if self.annotations else "root"
         beats = files_below(folder, SUFFIXES, _track, "hainsworth: beats such as annotations/beats/001.beats", option)
         groups = {track: track for track in audio}
-        return BeatTracks(audio, beats, fold_splits.splits(groups, self.fold, self.split_file, _track))
+        return BeatTracks(audio, beats, group_splits.splits(groups, self.fold, self.split_file, _track))
 
 
 def _track(name: str) -> str | None:

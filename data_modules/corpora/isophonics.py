@@ -12,8 +12,9 @@ from data_modules.corpora.audio_trees import MatchedAudio, by_song, match_audio,
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
 from data_modules.corpora.group_splits import split_by_hash
 from data_modules.corpora.key_labels import harte_key
-from data_modules.corpora.lab_files import Row, last_column, read_events, read_intervals, relabelled, spans_of
+from data_modules.corpora.lab_files import last_column, read_events, read_intervals, relabelled, spans_of
 from data_modules.corpora.label_maps import FunctionMap
+from data_modules.corpora.label_rows import Label
 from data_modules.corpora.labelled_audio import load_labelled
 from data_modules.spans import Spans
 
@@ -153,7 +154,7 @@ class Isophonics(Corpus):
         return match_audio(list(self._songs), self.audio, by_song)
 
 
-def counted(rows: Sequence[Row]) -> list[Row]:
+def counted(rows: Sequence[Label]) -> list[Label]:
     """Beats with their places in the bar; `New Point`, a beat that was moved, is counted by its neighbours.
 
     It comes one before the next beat that has a place, unless that is a downbeat: then one after the beat before.
@@ -172,7 +173,7 @@ def counted(rows: Sequence[Row]) -> list[Row]:
     return [replace(row, label=label) for row, label in zip(rows, labels, strict=True)]
 
 
-def _keys(path: Path) -> list[Row]:
+def _keys(path: Path) -> list[Label]:
     """Rows of `start end Key C#:minor`, a bare tonic for major; `start end Silence` is no key."""
     rows = []
     for row in read_intervals(path):

@@ -12,8 +12,9 @@ from typing import Any
 
 from data_modules.corpora.base import BadTrack, Kind
 from data_modules.corpora.key_labels import harte_key
-from data_modules.corpora.lab_files import Row, relabelled, spans_of
+from data_modules.corpora.lab_files import relabelled, spans_of
 from data_modules.corpora.label_maps import FunctionMap
+from data_modules.corpora.label_rows import Label
 from data_modules.labels import check
 from data_modules.spans import Spans
 
@@ -98,7 +99,7 @@ def jams_package() -> ModuleType:
 
 
 def _spans(kind: Kind, annotation: Any, path: Path, duration_s: float, label_map: Path | None) -> Spans:
-    rows: Iterable[Row] = _rows(annotation, path, is_event=kind == "beat")
+    rows: Iterable[Label] = _rows(annotation, path, is_event=kind == "beat")
     if kind == "section":
         rows = _sections(list(rows), str(annotation.namespace), label_map)
     elif kind == "key":
@@ -106,7 +107,7 @@ def _spans(kind: Kind, annotation: Any, path: Path, duration_s: float, label_map
     return spans_of(kind, rows, duration_s)
 
 
-def _rows(annotation: Any, path: Path, is_event: bool) -> list[Row]:
+def _rows(annotation: Any, path: Path, is_event: bool) -> list[Label]:
     """Observations in the order of their times; of a beat the duration, which some files lack, does not matter."""
     rows = []
     level = _lowest_level(annotation)
@@ -117,11 +118,11 @@ def _rows(annotation: Any, path: Path, is_event: bool) -> list[Row]:
             continue
         start_s = _finite(observation.time, source)
         end_s = start_s if is_event else start_s + _finite(observation.duration, source)
-        rows.append(Row(source, start_s, end_s, _place(value) if is_event else _text(value, source)))
+        rows.append(Label(source, start_s, end_s, _place(value) if is_event else _text(value, source)))
     return rows
 
 
-def _sections(rows: list[Row], namespace: str, label_map: Path | None) -> list[Row]:
+def _sections(rows: list[Label], namespace: str, label_map: Path | None) -> list[Label]:
     if namespace in ("segment_salami_upper", "segment_salami_lower"):
         return relabelled(rows, lambda label, _: label.lower() if label.lower() == "silence" else label.upper())
     rows = [row for row in rows if row.label.lower() != "end"]

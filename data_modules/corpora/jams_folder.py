@@ -11,8 +11,7 @@ from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
 from data_modules.corpora.audio_trees import audio_below
 from data_modules.corpora.base import Corpus, Item, Kind, Track
-from data_modules.corpora.fold_splits import from_lists
-from data_modules.corpora.group_splits import split_by_hash
+from data_modules.corpora.group_splits import from_lists, split_by_hash
 from data_modules.corpora.jams_files import jams_package, read_jams
 
 
@@ -26,7 +25,7 @@ class JamsFolder(Corpus):
 
     Args:
         root: The top of the tree.
-        split_file: Lists of file names with their split or fold, see `fold_splits.from_lists`; what they do not
+        split_file: Lists of file names with their split or fold, see `group_splits.from_lists`; what they do not
             name is left out.
         fold: The fold to test, where the lists have folds.
         label_map: A table of one's own of section labels, see `FunctionMap`.

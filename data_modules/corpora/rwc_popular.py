@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
-from data_modules.corpora import fold_splits
+from data_modules.corpora import group_splits
 from data_modules.corpora.aist_files import read_beats, read_chords, read_sections
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.track_files import AUDIO_SUFFIXES, files_below, listed, missing
@@ -163,7 +163,7 @@ class RwcPopular(Corpus):
     @cached_property
     def _splits(self) -> dict[str, Split]:
         groups = {track: self._group(track) for track in self._audio}
-        return fold_splits.splits(groups, self.fold, self.split_file, _track)
+        return group_splits.splits(groups, self.fold, self.split_file, _track)
 
 
 def _track(name: str) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from data_modules.corpora import fold_splits
+from data_modules.corpora import group_splits
 from data_modules.corpora.base import Corpus, Item, Track
 from data_modules.corpora.beat_files import SUFFIXES
 from data_modules.corpora.beat_tracks import BeatTracks
@@ -73,7 +73,7 @@ class Smc(Corpus):
         option = "annotations" if self.annotations else "root"
         beats = files_below(inner[0] if inner else folder, SUFFIXES, _track, what, option)
         groups = {track: track for track in audio}
-        return BeatTracks(audio, beats, fold_splits.splits(groups, self.fold, self.split_file, _track))
+        return BeatTracks(audio, beats, group_splits.splits(groups, self.fold, self.split_file, _track))
 
 
 def _track(name: str) -> str | None:

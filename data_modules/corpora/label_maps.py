@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.resources import as_file, files
@@ -14,7 +14,7 @@ from data_modules.corpora.label_rows import Label
 from data_modules.labels import FUNCTIONS, is_letter
 
 RULES = "functions"
-"""The table of what a label may contain, that every map ends with."""
+"""The table of what a label may contain, that a `FunctionMap` ends with."""
 
 _PREVIOUS = "previous"
 
@@ -85,7 +85,7 @@ class FunctionMap:
 
 
 @cache
-def packaged(name: str, column: str = "label") -> dict[str, str]:
+def packaged(name: str, column: str = "label") -> Mapping[str, str]:
     """A table in `maps/`: functions by label in lower case, in the order of the file.
 
     Args:

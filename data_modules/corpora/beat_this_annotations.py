@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 
 from data_modules.corpora import group_splits
+from data_modules.corpora.audio_files import AUDIO_SUFFIXES, files_below
 from data_modules.corpora.base import Corpus, Item, Split, Track
 from data_modules.corpora.beat_tracks import BeatTracks
-from data_modules.corpora.track_files import AUDIO_SUFFIXES, files_below
 
 
 class BeatThisAnnotations(Corpus):

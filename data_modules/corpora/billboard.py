@@ -8,13 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, final, get_args
 
-from data_modules.corpora.audio_trees import MatchedAudio, by_identifier, match_audio
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
 from data_modules.corpora.billboard_sections import header, read_sections
 from data_modules.corpora.group_splits import split_by_hash
 from data_modules.corpora.lab_files import read_intervals, spans_of
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
 
 Chords = Literal["full", "majmin", "majmininv", "majmin7", "majmin7inv"]
 _INDEX = "billboard-2.0-index.csv"

@@ -11,6 +11,7 @@ from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
 from data_modules.corpora import audio_files, tables
 from data_modules.corpora.base import Corpus, Item, Kind, Split, Track
+from data_modules.corpora.remarks import without_audio
 from data_modules.labels import check
 from data_modules.spans import Spans
 
@@ -89,7 +90,7 @@ class Fma(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        return audio_files.remarks({track: self._audio(track) for track in self._rows()})
+        return without_audio({track: self._audio(track) for track in self._rows()})
 
     def _path(self) -> Path:
         return self.root / "fma_metadata" / "tracks.csv"

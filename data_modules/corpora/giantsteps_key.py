@@ -11,6 +11,7 @@ from data_modules.audio import SUFFIXES, read_audio
 from data_modules.corpora import audio_files, key_labels
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
 from data_modules.corpora.label_rows import number
+from data_modules.corpora.remarks import without_audio
 from data_modules.labels import check
 from data_modules.spans import Spans
 
@@ -72,7 +73,7 @@ class GiantStepsKey(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        return audio_files.remarks({item.track_id: self._audio(item) for item in self.items()})
+        return without_audio({item.track_id: self._audio(item) for item in self.items()})
 
     def _annotations(self, folder: str) -> list[Path]:
         return list((self.root / "annotations" / folder).glob("*.key"))

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 
 from data_modules.corpora import group_splits
+from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, files_below
 from data_modules.corpora.base import Corpus, Item, Track
 from data_modules.corpora.beat_files import SUFFIXES
 from data_modules.corpora.beat_tracks import BeatTracks
-from data_modules.corpora.track_files import AUDIO_SUFFIXES, files_below
 
 _NAME = re.compile(r"(?:hainsworth_)?(?P<name>.+)", re.IGNORECASE)
 
@@ -64,9 +64,8 @@ class Hainsworth(Corpus):
     def _tracks(self) -> BeatTracks:
         audio = files_below(self.root, AUDIO_SUFFIXES, _track, "hainsworth: audio such as audio/001.wav")
         inner = [self.root / name for name in ("annotations/beats", "beats", "beat") if (self.root / name).is_dir()]
-        folder = self.annotations or (inner[0] if inner else self.root)
-        option = "annotations" if self.annotations else "root"
-        beats = files_below(folder, SUFFIXES, _track, "hainsworth: beats such as annotations/beats/001.beats", option)
+        what = "hainsworth: beats such as annotations/beats/001.beats"
+        beats = annotations_below(self.annotations, inner[0] if inner else self.root, SUFFIXES, _track, what)
         groups = {track: track for track in audio}
         return BeatTracks(audio, beats, group_splits.splits(groups, self.fold, self.split_file, _track))
 

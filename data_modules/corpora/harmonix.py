@@ -9,14 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import final
 
-from data_modules.corpora.audio_trees import MatchedAudio, by_identifier, match_audio
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.group_splits import NUM_FOLDS, from_lists, split_by_hash, split_of
 from data_modules.corpora.lab_files import read_boundaries, read_events, spans_of
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.label_rows import Label
 from data_modules.corpora.labelled_audio import load_labelled
-from data_modules.corpora.track_files import listed
+from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
+from data_modules.corpora.remarks import missing
 
 
 @final
@@ -99,10 +99,10 @@ class Harmonix(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        unlisted = [name for name in self._audio.files if name not in self._groups_and_splits[1]]
+        splits = self._groups_and_splits[1]
         return [
             *self._audio.remarks(),
-            *([f"{len(unlisted)} tracks are in no list of {self.split_file}: {listed(unlisted)}"] if unlisted else []),
+            *missing(self._audio.files, splits, f"tracks are in no list of {self.split_file}"),
         ]
 
     @cached_property

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, final
 
-from data_modules.corpora.audio_trees import MatchedAudio, by_song, match_audio, plain
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
 from data_modules.corpora.group_splits import split_by_hash
 from data_modules.corpora.key_labels import harte_key
@@ -16,6 +15,7 @@ from data_modules.corpora.lab_files import last_column, read_events, read_interv
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.label_rows import Label
 from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.corpora.matched_audio import MatchedAudio, by_song, match_audio, plain
 from data_modules.spans import Spans
 
 Collection = Literal["beatles", "queen"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +15,7 @@ from data_modules.corpora.key_labels import harte_key
 from data_modules.corpora.lab_files import relabelled, spans_of
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.label_rows import Label
+from data_modules.corpora.labelled_audio import Reader, read_labels
 from data_modules.labels import check
 from data_modules.spans import Spans
 
@@ -55,22 +56,15 @@ def read_jams(
         BadTrack: The file cannot be read as JAMS.
     """
     annotations = _annotations(path)
-    readers: dict[Kind, Callable[[], Spans]] = {}
+    readers: dict[Kind, Reader] = {}
     for kind, namespaces in NAMESPACES.items():
         found = [one for name in namespaces for one in annotations if one.namespace == name]
         if found:
-            readers[kind] = partial(_spans, kind, found[0], path, duration_s, label_map)
+            readers[kind] = partial(_spans, kind, found[0], path, label_map)
     tags = [one for one in annotations if str(one.namespace).startswith("tag_")]
     if tags:
-        readers["tag"] = partial(_tags, tags, path, duration_s)
-    labels: dict[Kind, Spans] = {}
-    gaps: dict[Kind, str] = {}
-    for kind, read in readers.items():
-        try:
-            labels[kind] = read()
-        except BadTrack as problem:
-            gaps[kind] = str(problem)
-    return labels, gaps
+        readers["tag"] = partial(_tags, tags, path)
+    return read_labels(readers, duration_s)
 
 
 def _annotations(path: Path) -> Sequence[Any]:
@@ -98,7 +92,7 @@ def jams_package() -> ModuleType:
         ) from error
 
 
-def _spans(kind: Kind, annotation: Any, path: Path, duration_s: float, label_map: Path | None) -> Spans:
+def _spans(kind: Kind, annotation: Any, path: Path, label_map: Path | None, duration_s: float) -> Spans:
     rows: Iterable[Label] = _rows(annotation, path, is_event=kind == "beat")
     if kind == "section":
         rows = _sections(list(rows), str(annotation.namespace), label_map)

@@ -11,6 +11,7 @@ from data_modules.audio import read_audio
 from data_modules.corpora import audio_files, magnatagatune_tables
 from data_modules.corpora.base import Corpus, Item, Kind, Track
 from data_modules.corpora.magnatagatune_tables import Clip
+from data_modules.corpora.remarks import without_audio
 from data_modules.labels import check
 from data_modules.spans import Spans
 
@@ -69,7 +70,7 @@ class MagnaTagATune(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        return audio_files.remarks({clip: self._audio(clip) for clip in self._clips()})
+        return without_audio({clip: self._audio(clip) for clip in self._clips()})
 
     def _clips(self) -> Mapping[str, Clip]:
         if self.split == "full":

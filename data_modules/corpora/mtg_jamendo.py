@@ -11,6 +11,7 @@ from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
 from data_modules.corpora import audio_files, tables
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
+from data_modules.corpora.remarks import without_audio
 from data_modules.labels import check
 from data_modules.spans import Spans
 
@@ -97,7 +98,7 @@ class MtgJamendo(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        return audio_files.remarks({track: self._audio(row) for track, row in self._rows().items()})
+        return without_audio({track: self._audio(row) for track, row in self._rows().items()})
 
     def _audio(self, row: _Row) -> list[Path]:
         stem = self.audio / row.audio.removesuffix(".mp3")

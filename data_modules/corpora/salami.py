@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, final, get_args
 
-from data_modules.corpora.audio_trees import MatchedAudio, by_identifier, match_audio
 from data_modules.corpora.base import Corpus, Item, Kind, Track
 from data_modules.corpora.group_splits import split_by_hash
 from data_modules.corpora.lab_files import read_boundaries, spans_of
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.label_rows import Label
 from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
 
 Level = Literal["functions", "uppercase", "lowercase"]
 

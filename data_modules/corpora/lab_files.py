@@ -1,4 +1,4 @@
-"""Annotation files of other hands (`.lab`, `.txt`), with their small faults, to spans; on top of `label_rows`.
+"""Events, intervals and boundaries in annotation files (`.lab`, `.txt`) to spans, with rounded times mended.
 
 `mir_eval.io` and mirdata's loaders read the plain ones alike (the tests compare them). But the first stops at a
 blank line or a byte order mark and lets NaN and falling times pass with a warning; the second know no comments,

@@ -6,15 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
-from data_modules import SAMPLE_RATE
-from data_modules.audio import read_audio
-from data_modules.corpora import fold_splits
+from data_modules.corpora import group_splits
+from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, files_below
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.beat_files import SUFFIXES, read_beats
-from data_modules.corpora.track_files import AUDIO_SUFFIXES, files_below, listed, missing
-from data_modules.labels import check
+from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.corpora.remarks import missing, remark
 from data_modules.spans import Spans
 
 REPLICAS = {
@@ -76,7 +74,7 @@ class Ballroom(Corpus):
     licence = (
         "audio: excerpts of published recordings, for research; beats: CC BY-NC-SA 4.0 by mirdata, cite Krebs 2013"
     )
-    expected_tracks: ClassVar[int | None] = 685
+    expected_tracks = 685
     """Of 698, without the 13 that are there twice."""
 
     def __init__(
@@ -101,24 +99,18 @@ class Ballroom(Corpus):
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""
         path = self._audio[item.track_id]
-        waveform_N = read_audio(path)
-        duration_s = len(waveform_N) / SAMPLE_RATE
-        labels: dict[Kind, Spans] = {}
-        why: dict[Kind, str] = {}
-        try:
-            labels["beat"] = self._beats(item.track_id, duration_s)
-        except BadTrack as error:
-            why["beat"] = str(error)
-        dance = _DANCES.get(path.parent.name.lower())
-        if dance:
-            labels["tag"] = Spans.of([(0.0, duration_s, f"genre---{dance}")])
-        else:
-            why["tag"] = f"{path}: {path.parent.name!r} is no folder of a dance: {', '.join(_DANCES)}"
-        if not labels:
+        track, why = load_labelled(
+            item,
+            path,
+            {
+                "beat": lambda duration_s: self._beats(item.track_id, duration_s),
+                "tag": lambda duration_s: Spans.of([(0.0, duration_s, f"genre---{_dance(path)}")]),
+            },
+        )
+        if not track.labels:
             raise BadTrack("; ".join(why.values()))
-        check(labels, duration_s, str(path))
         self._why[item.track_id] = why
-        return Track(item, waveform_N, labels)
+        return track
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
         """See `Corpus.gaps`."""
@@ -127,16 +119,11 @@ class Ballroom(Corpus):
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
         twice = [f"{replica} (as {kept})" for replica, kept in REPLICAS.items() if replica in self._left_out]
-        unlisted = [track for track in self._audio if track not in self._splits]
         return [
-            *(
-                [f"{len(twice)} excerpts are there twice and left out once: {', '.join(sorted(twice))}"]
-                if twice
-                else []
-            ),
+            *remark(sorted(twice), "excerpts are there twice and left out once", None),
             *missing(self._audio, self._files, "tracks have no file of beats"),
             *missing(set(self._files) - set(REPLICAS), self._audio, "tracks with beats have no audio"),
-            *([f"{len(unlisted)} tracks are not in {self.split_file}: {listed(unlisted)}"] if unlisted else []),
+            *missing(self._audio, self._splits, f"tracks are not in {self.split_file}"),
         ]
 
     def _beats(self, track: str, duration_s: float) -> Spans:
@@ -159,23 +146,25 @@ class Ballroom(Corpus):
     @cached_property
     def _files(self) -> dict[str, Path]:
         what = "ballroom: beats such as Media-105901.beats"
-        option = "annotations" if self.annotations else "root"
-        try:
-            return files_below(self.annotations or self.root, SUFFIXES, _track, what, option)
-        except FileNotFoundError:
-            if self.annotations:
-                raise
-            return {}  # the dances alone are of use
+        # The dances alone are of use.
+        return annotations_below(self.annotations, self.root, SUFFIXES, _track, what, required=False)
 
     @cached_property
     def _splits(self) -> dict[str, Split]:
         groups = {track: _album(track) for track in self._audio}
-        return fold_splits.splits(groups, self.fold, self.split_file, _track)
+        return group_splits.splits(groups, self.fold, self.split_file, _track)
 
 
 def _track(name: str) -> str | None:
     match = _NAME.fullmatch(name)
     return match[1] if match else None
+
+
+def _dance(path: Path) -> str:
+    dance = _DANCES.get(path.parent.name.lower())
+    if dance is None:
+        raise BadTrack(f"{path}: {path.parent.name!r} is no folder of a dance: {', '.join(_DANCES)}")
+    return dance
 
 
 def _album(track: str) -> str:

@@ -42,43 +42,43 @@ def read_beats(path: Path, duration_s: float) -> Spans:
         BadTrack: A row that cannot be read so, or times that fall, are no numbers, or lie outside the audio;
             the message names file and line. No beat at all; the message names the file.
     """
-    kept = [(row, number(row.fields[0], path, row.line)) for row in rows(path)]
+    kept = [(row, number(row.fields[0], row.source)) for row in rows(path)]
     kept = [(row, time_s) for row, time_s in kept if time_s != _NO_BEAT]
     if not kept:
         raise BadTrack(f"{path}: says that there are no beats")
-    positions = _positions([row for row, _ in kept], path)
-    labels = (Label(row.line, at, at, label) for (row, at), label in zip(kept, positions, strict=True))
-    return spans("beat", labels, duration_s, path)
+    positions = _positions([row for row, _ in kept])
+    labels = (Label(row.source, at, at, label) for (row, at), label in zip(kept, positions, strict=True))
+    return spans("beat", labels, duration_s)
 
 
-def _positions(beats: Sequence[Row], path: Path) -> list[str]:
+def _positions(beats: Sequence[Row]) -> list[str]:
     num_columns = len(beats[0].fields)
     if num_columns > 2:
-        raise BadTrack(f"{path}:{beats[0].line}: expected a time and a position, got {' '.join(beats[0].fields)!r}")
+        raise BadTrack(f"{beats[0].source}: expected a time and a position, got {' '.join(beats[0].fields)!r}")
     for row in beats:
         if len(row.fields) != num_columns:
-            raise BadTrack(f"{path}:{row.line}: {len(row.fields)} columns, where the lines before have {num_columns}")
+            raise BadTrack(f"{row.source}: {len(row.fields)} columns, where the lines before have {num_columns}")
     if num_columns == 1:
         return ["?"] * len(beats)
-    parts = [_parts(row, path) for row in beats]
+    parts = [_parts(row) for row in beats]
     with_bars = any(part.strip("0") for _, part in parts)
     found = []
     for row, (whole, part) in zip(beats, parts, strict=True):
         position = whole if whole == "?" or not with_bars else part
         if position != "?" and int(position or 0) < 1:
             expected = "bar.beat such as 9.3, as other lines have" if with_bars else "a position in the bar from 1"
-            raise BadTrack(f"{path}:{row.line}: expected {expected}, got {row.fields[1]!r}")
+            raise BadTrack(f"{row.source}: expected {expected}, got {row.fields[1]!r}")
         found.append(position if position == "?" else str(int(position)))
     return found
 
 
-def _parts(row: Row, path: Path) -> tuple[str, str]:
+def _parts(row: Row) -> tuple[str, str]:
     """What stands before and after the point of a position."""
     if row.fields[1] == "?":
         return "?", ""
     match = _POSITION.fullmatch(row.fields[1])
     if match is None:
-        raise BadTrack(f"{path}:{row.line}: {row.fields[1]!r} is no position in a bar (1, 2, ..., 9.3 or ?)")
+        raise BadTrack(f"{row.source}: {row.fields[1]!r} is no position in a bar (1, 2, ..., 9.3 or ?)")
     return match["whole"], match["part"] or ""
 
 

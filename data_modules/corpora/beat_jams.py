@@ -45,8 +45,10 @@ def read_beats(path: Path, duration_s: float) -> Spans:
             raise BadTrack(f"{path}: there is a downbeat but no beat at {at_s:.3f} s")
         is_downbeat[nearest] = True
     positions = count_in_bars(is_downbeat.tolist())
-    found = (Label(i, at, at, label) for i, (at, label) in enumerate(zip(beats_s, positions, strict=True), start=1))
-    return spans("beat", found, duration_s, path)
+    found = (
+        Label(f"{path}:{i}", at, at, label) for i, (at, label) in enumerate(zip(beats_s, positions, strict=True), 1)
+    )
+    return spans("beat", found, duration_s)
 
 
 def _times_s(path: Path, kind: str) -> list[float]:
@@ -56,4 +58,4 @@ def _times_s(path: Path, kind: str) -> list[float]:
         times = [str(observation["time"]) for observations in data[:1] for observation in observations]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadTrack(f"{path}: cannot be read as a JAMS file of GTZAN-Rhythm ({error!r})") from error
-    return [number(text, path, place) for place, text in enumerate(times, start=1)]
+    return [number(text, f"{path}:{place}") for place, text in enumerate(times, start=1)]

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from data_modules.corpora import fold_splits
+from data_modules.corpora import group_splits
+from data_modules.corpora.audio_files import AUDIO_SUFFIXES, files_below
 from data_modules.corpora.base import Corpus, Item, Split, Track
 from data_modules.corpora.beat_tracks import BeatTracks
-from data_modules.corpora.track_files import AUDIO_SUFFIXES, files_below
 
 
 class BeatThisAnnotations(Corpus):
@@ -104,7 +104,7 @@ class BeatThisAnnotations(Corpus):
         paths = [self._folder / f"{prefix}{name}" for name in names for prefix in ("", f"{self.set_name}_")]
         path = next((one for one in paths if one.is_file()), None)
         if path is not None:
-            return fold_splits.from_lists(path, self.fold, str)
+            return group_splits.from_lists(path, self.fold, str)
         if self.fold is not None:
             raise FileNotFoundError(f"--corpus.fold: {self.set_name} has no list of folds, {paths[0]}")
         return dict.fromkeys(beats, "test")

@@ -10,7 +10,7 @@ from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
 from data_modules.corpora.base import BadTrack, Item, Split, Track
 from data_modules.corpora.beat_files import read_beats
-from data_modules.corpora.track_files import listed, missing
+from data_modules.corpora.remarks import missing
 from data_modules.spans import Spans
 
 
@@ -62,11 +62,10 @@ class BeatTracks:
 
     def remarks(self) -> Sequence[str]:
         """Which tracks are left out, a line for each reason."""
-        unlisted = [track for track in self._both() if track not in self.splits]
         return [
             *missing(self.audio, self.beats, "files of audio have no file of beats and are left out"),
             *missing(self.beats, self.audio, "tracks with beats have no audio"),
-            *([f"{len(unlisted)} tracks are in no list of splits: {listed(unlisted)}"] if unlisted else []),
+            *missing(self._both(), self.splits, "tracks are in no list of splits"),
         ]
 
     def _both(self) -> list[str]:

@@ -6,15 +6,15 @@ import csv
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal, final, get_args
+from typing import Literal, final, get_args
 
-from data_modules.corpora.audio_trees import MatchedAudio, by_identifier, match_audio
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
 from data_modules.corpora.billboard_sections import header, read_sections
 from data_modules.corpora.group_splits import split_by_hash
 from data_modules.corpora.lab_files import read_intervals, spans_of
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
 
 Chords = Literal["full", "majmin", "majmininv", "majmin7", "majmin7inv"]
 _INDEX = "billboard-2.0-index.csv"
@@ -42,7 +42,7 @@ class Billboard(Corpus):
 
     name: str = "billboard"
     licence: str = "CC0 (McGill Billboard annotations); audio: the user's own"
-    expected_tracks: ClassVar[int | None] = 890
+    expected_tracks = 890
 
     def __init__(
         self, root: Path, audio: Path | None = None, chords: Chords = "full", label_map: Path | None = None

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_modules.corpora.base import BadTrack
-from data_modules.corpora.lab_files import Row, read_events
+from data_modules.corpora.lab_files import read_events
+from data_modules.corpora.label_rows import Label
 from data_modules.labels import is_letter
 
 _HEADER = re.compile(r"^# (\w+): (.*?)\s*$", re.MULTILINE)
@@ -24,7 +25,7 @@ def header(path: Path) -> dict[str, str]:
     return dict(_HEADER.findall(path.read_bytes().decode("utf-8-sig", errors="replace").replace("\r\n", "\n")))
 
 
-def read_sections(path: Path, duration_s: float) -> list[Row]:
+def read_sections(path: Path, duration_s: float) -> list[Label]:
     """Sections from lines such as `7.35<tab>A, intro, | A:min | C:maj |, (guitar)`, to the next of them or `end`.
 
     A section begins where a letter, a function or both stand before the bars; its label is the function, or the
@@ -38,7 +39,7 @@ def read_sections(path: Path, duration_s: float) -> list[Row]:
     Raises:
         BadTrack: There is no such file, or a line does not begin with a time.
     """
-    starts: list[Row] = []
+    starts: list[Label] = []
     end_s = duration_s
     for row in read_events(path):
         words = [word.strip() for word in row.label.split("|")[0].split(",")]

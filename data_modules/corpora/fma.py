@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, final, get_args
+from typing import Literal, NamedTuple, final, get_args
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
 from data_modules.corpora import audio_files, tables
 from data_modules.corpora.base import Corpus, Item, Kind, Split, Track
+from data_modules.corpora.remarks import without_audio
 from data_modules.labels import check
 from data_modules.spans import Spans
 
@@ -53,7 +54,6 @@ class Fma(Corpus):
 
     name = "fma"
     licence = "metadata: CC BY 4.0 (Defferrard et al.); audio: the licence that each artist chose; for research"
-    expected_tracks: ClassVar[int | None] = None
 
     def __init__(self, root: Path, subset: Subset = "large") -> None:
         if subset not in get_args(Subset):
@@ -61,7 +61,7 @@ class Fma(Corpus):
         self.root = Path(root)
         self.subset: Subset = subset
         self.name = f"fma-{subset}"
-        self.expected_tracks = _TRACKS[subset]  # type: ignore[misc]
+        self.expected_tracks = _TRACKS[subset]
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`; a track's name is its number of six digits.
@@ -90,7 +90,7 @@ class Fma(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        return audio_files.remarks({track: self._audio(track) for track in self._rows()})
+        return without_audio({track: self._audio(track) for track in self._rows()})
 
     def _path(self) -> Path:
         return self.root / "fma_metadata" / "tracks.csv"

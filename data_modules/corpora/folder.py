@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 from data_modules.audio import SUFFIXES, read_audio
+from data_modules.corpora.audio_files import walk
 from data_modules.corpora.base import Corpus, Item, Track
 from data_modules.corpora.group_splits import split_by_hash
 
@@ -70,19 +70,11 @@ class Folder(Corpus):
             raise FileNotFoundError(f"folder: no folder {self.root}; expected the top of a tree of audio files")
         audio: list[str] = []
         num_others = 0
-        visited: set[Path] = set()
-        for folder, subfolders, names in os.walk(self.root, followlinks=True):
-            real = Path(folder).resolve()
-            if real in visited:
-                subfolders.clear()
-                continue
-            visited.add(real)
-            subfolders.sort()
-            for name in names:
-                if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                    audio.append((Path(folder) / name).relative_to(self.root).as_posix())
-                else:
-                    num_others += 1
+        for path in walk(self.root, hidden=True):
+            if path.name.lower().endswith(SUFFIXES) and not path.name.startswith("."):
+                audio.append(path.relative_to(self.root).as_posix())
+            else:
+                num_others += 1
         return sorted(audio), num_others
 
 

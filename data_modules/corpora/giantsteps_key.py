@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, final
+from typing import final
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import SUFFIXES, read_audio
 from data_modules.corpora import audio_files, key_labels
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
+from data_modules.corpora.label_rows import number
+from data_modules.corpora.remarks import without_audio
 from data_modules.labels import check
 from data_modules.spans import Spans
 
@@ -33,7 +34,7 @@ class GiantStepsKey(Corpus):
 
     name = "giantsteps-key"
     licence = "annotations: no licence stated (Knees et al., ISMIR 2015); audio: previews of Beatport, not free"
-    expected_tracks: ClassVar[int | None] = 604
+    expected_tracks = 604
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
@@ -72,7 +73,7 @@ class GiantStepsKey(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        return audio_files.remarks({item.track_id: self._audio(item) for item in self.items()})
+        return without_audio({item.track_id: self._audio(item) for item in self.items()})
 
     def _annotations(self, folder: str) -> list[Path]:
         return list((self.root / "annotations" / folder).glob("*.key"))
@@ -117,15 +118,15 @@ def read_key(path: Path, duration_s: float) -> Spans:
 def _rows(text: str, path: Path) -> list[tuple[float, str]]:
     """Start in s and key, of each row."""
     rows: list[tuple[float, str]] = []
-    for number, line in enumerate(text.split("\n"), start=1):
+    for at, line in enumerate(text.split("\n"), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        source = f"{path}:{number}"
+        source = f"{path}:{at}"
         cells = line.split("\t") if "\t" in line.strip() else line.split(maxsplit=2)
         is_row = cells[0].strip() == "key" and len(cells) >= 3
         if rows and not is_row:
             raise BadTrack(f"{source}: {line.strip()!r} after the key; expected one key in the file")
-        start_s = _seconds(cells[1], source) if is_row else 0.0
+        start_s = number(cells[1].strip(), source, is_time=True) if is_row else 0.0
         if rows and start_s <= rows[-1][0]:
             raise BadTrack(f"{source}: times must rise, but {start_s:g} s follows {rows[-1][0]:g} s")
         try:
@@ -135,13 +136,3 @@ def _rows(text: str, path: Path) -> list[tuple[float, str]]:
     if not rows:
         raise BadTrack(f"{path}: holds no key")
     return rows
-
-
-def _seconds(text: str, source: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise BadTrack(f"{source}: {text.strip()!r} is no time in seconds")
-    return value

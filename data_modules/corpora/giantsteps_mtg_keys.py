@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, final, get_args
+from typing import Literal, NamedTuple, final, get_args
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
@@ -13,6 +13,7 @@ from data_modules.corpora import audio_files, key_labels, tables
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.giantsteps_key import lofi_audio
 from data_modules.corpora.giantsteps_mtg_split import split_by_artist
+from data_modules.corpora.remarks import remark, without_audio
 from data_modules.labels import check
 from data_modules.spans import Spans
 
@@ -56,7 +57,7 @@ class GiantStepsMtgKeys(Corpus):
 
     name = "giantsteps-mtg-keys"
     licence = "annotations: no licence stated (MTG, Universitat Pompeu Fabra); audio: previews of Beatport, not free"
-    expected_tracks: ClassVar[int | None] = _BY_DEFAULT
+    expected_tracks: int | None = _BY_DEFAULT
 
     def __init__(self, root: Path, min_confidence: int = _SURE, several: Several = "leave_out") -> None:
         if min_confidence not in range(_SURE + 1):
@@ -68,7 +69,7 @@ class GiantStepsMtgKeys(Corpus):
         self.several = several
         if (min_confidence, several) != (_SURE, "leave_out"):
             self.note = f"keys of confidence {min_confidence} or more; of several keys: {several.replace('_', ' ')}"
-            self.expected_tracks = None  # type: ignore[misc]
+            self.expected_tracks = None
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`.
@@ -104,7 +105,7 @@ class GiantStepsMtgKeys(Corpus):
         by_reason: dict[str, list[str]] = {}
         for track, reason in self.left_out().items():
             by_reason.setdefault(reason.partition(": ")[0], []).append(track)
-        lines = [f"{len(found)} left out, {reason}: {audio_files.listed(found)}" for reason, found in by_reason.items()]
+        lines = [line for reason, found in by_reason.items() for line in remark(found, f"left out, {reason}")]
         artists = self._artists()
         anonymous = [item.track_id for item in self.items() if item.track_id not in artists]
         if anonymous:
@@ -112,7 +113,7 @@ class GiantStepsMtgKeys(Corpus):
                 f"{len(anonymous)} tracks are split by their ids, not by artist as published, since "
                 f"{self._metadata()} does not name their artists"
             )
-        return [*lines, *audio_files.remarks({item.track_id: self._audio(item.track_id) for item in self.items()})]
+        return [*lines, *without_audio({item.track_id: self._audio(item.track_id) for item in self.items()})]
 
     def left_out(self) -> Mapping[str, str]:
         """The tracks that the settings pass over, each with the reason, a colon, and what its row says.

@@ -7,15 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
-from data_modules import SAMPLE_RATE
-from data_modules.audio import read_audio
-from data_modules.corpora import beat_jams, fold_splits
+from data_modules.corpora import beat_jams, group_splits
+from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, files_below
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.beat_files import SUFFIXES, read_beats
-from data_modules.corpora.track_files import AUDIO_SUFFIXES, files_below, listed, missing
-from data_modules.labels import check
+from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.corpora.remarks import missing
 from data_modules.spans import Spans
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
@@ -48,7 +46,7 @@ class Gtzan(Corpus):
 
     name = "gtzan"
     licence = "GTZAN: no licence known, excerpts of published recordings, for research; GTZAN-Rhythm: cite its authors"
-    expected_tracks: ClassVar[int | None] = 999
+    expected_tracks = 999
 
     def __init__(self, root: Path, annotations: Path | None = None, split_file: Path | None = None) -> None:
         self.root = Path(root)
@@ -68,16 +66,16 @@ class Gtzan(Corpus):
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""
-        waveform_N = read_audio(self._audio[item.track_id])
-        duration_s = len(waveform_N) / SAMPLE_RATE
-        labels: dict[Kind, Spans] = {"tag": Spans.of([(0.0, duration_s, f"genre---{item.track_id.split('.')[0]}")])}
-        self._why[item.track_id] = {}
-        try:
-            labels["beat"] = self._beats(item.track_id, duration_s)
-        except BadTrack as error:
-            self._why[item.track_id]["beat"] = str(error)
-        check(labels, duration_s, str(self._audio[item.track_id]))
-        return Track(item, waveform_N, labels)
+        genre = item.track_id.split(".")[0]
+        track, self._why[item.track_id] = load_labelled(
+            item,
+            self._audio[item.track_id],
+            {
+                "tag": lambda duration_s: Spans.of([(0.0, duration_s, f"genre---{genre}")]),
+                "beat": lambda duration_s: self._beats(item.track_id, duration_s),
+            },
+        )
+        return track
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
         """See `Corpus.gaps`."""
@@ -85,12 +83,11 @@ class Gtzan(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        unlisted = [track for track in self._audio if track not in self._splits]
         return [
             f"{_BROKEN} is left out, there or not: its audio is broken in the copy that most people have",
             *missing(self._audio, self._files, "tracks have no file of beats"),
             *missing(self._files, self._audio, "tracks with beats have no audio"),
-            *([f"{len(unlisted)} tracks are in no list of {self.split_file}: {listed(unlisted)}"] if unlisted else []),
+            *missing(self._audio, self._splits, f"tracks are in no list of {self.split_file}"),
         ]
 
     def _beats(self, track: str, duration_s: float) -> Spans:
@@ -110,21 +107,16 @@ class Gtzan(Corpus):
     @cached_property
     def _files(self) -> dict[str, Path]:
         what = "gtzan: beats such as gtzan_blues_00000.beats, blues.00000.beats or blues.00000.wav.jams"
-        option = "annotations" if self.annotations else "root"
         suffixes = (*SUFFIXES, ".wav.jams", ".au.jams", ".jams")
-        try:
-            found = files_below(self.annotations or self.root, suffixes, _track, what, option)
-        except FileNotFoundError:
-            if self.annotations:
-                raise
-            return {}  # the genres alone are of use
+        # The genres alone are of use.
+        found = annotations_below(self.annotations, self.root, suffixes, _track, what, required=False)
         return {track: path for track, path in found.items() if track != _BROKEN}
 
     @cached_property
     def _splits(self) -> dict[str, Split]:
         if self.split_file is None:
             return dict.fromkeys(self._audio, "test")
-        return fold_splits.from_lists(self.split_file, None, _track)
+        return group_splits.from_lists(self.split_file, None, _track)
 
     @cached_property
     def _artists(self) -> dict[str, str]:

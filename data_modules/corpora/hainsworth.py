@@ -6,13 +6,12 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
-from data_modules.corpora import fold_splits
+from data_modules.corpora import group_splits
+from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, files_below
 from data_modules.corpora.base import Corpus, Item, Track
 from data_modules.corpora.beat_files import SUFFIXES
 from data_modules.corpora.beat_tracks import BeatTracks
-from data_modules.corpora.track_files import AUDIO_SUFFIXES, files_below
 
 _NAME = re.compile(r"(?:hainsworth_)?(?P<name>.+)", re.IGNORECASE)
 
@@ -34,7 +33,7 @@ class Hainsworth(Corpus):
 
     name = "hainsworth"
     licence = "audio: not distributed, excerpts of published recordings; beats: CC BY-NC-SA 4.0 by mirdata"
-    expected_tracks: ClassVar[int | None] = 222
+    expected_tracks = 222
 
     def __init__(
         self, root: Path, annotations: Path | None = None, fold: int = 0, split_file: Path | None = None
@@ -65,11 +64,10 @@ class Hainsworth(Corpus):
     def _tracks(self) -> BeatTracks:
         audio = files_below(self.root, AUDIO_SUFFIXES, _track, "hainsworth: audio such as audio/001.wav")
         inner = [self.root / name for name in ("annotations/beats", "beats", "beat") if (self.root / name).is_dir()]
-        folder = self.annotations or (inner[0] if inner else self.root)
-        option = "annotations" if self.annotations else "root"
-        beats = files_below(folder, SUFFIXES, _track, "hainsworth: beats such as annotations/beats/001.beats", option)
+        what = "hainsworth: beats such as annotations/beats/001.beats"
+        beats = annotations_below(self.annotations, inner[0] if inner else self.root, SUFFIXES, _track, what)
         groups = {track: track for track in audio}
-        return BeatTracks(audio, beats, fold_splits.splits(groups, self.fold, self.split_file, _track))
+        return BeatTracks(audio, beats, group_splits.splits(groups, self.fold, self.split_file, _track))
 
 
 def _track(name: str) -> str | None:

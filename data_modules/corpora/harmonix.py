@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, final
+from typing import final
 
-from data_modules.corpora.audio_trees import MatchedAudio, by_identifier, match_audio
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
-from data_modules.corpora.fold_splits import NUM_FOLDS, from_lists, split_of
-from data_modules.corpora.group_splits import split_by_hash
-from data_modules.corpora.lab_files import Row, read_boundaries, read_events, spans_of
+from data_modules.corpora.group_splits import NUM_FOLDS, from_lists, split_by_hash, split_of
+from data_modules.corpora.lab_files import read_boundaries, read_events, spans_of
 from data_modules.corpora.label_maps import FunctionMap
+from data_modules.corpora.label_rows import Label
 from data_modules.corpora.labelled_audio import load_labelled
-from data_modules.corpora.track_files import listed
+from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
+from data_modules.corpora.remarks import missing
 
 
 @final
@@ -37,13 +37,13 @@ class Harmonix(Corpus):
         root: The repository `harmonixset`, or its folder `dataset`.
         audio: The folder of audio files; `root/audio` if it is not given.
         fold: From 0 to 7, to test; in a split file that has folds, the one of that number.
-        split_file: Lists of identifiers with their split or fold, see `fold_splits.from_lists`.
+        split_file: Lists of identifiers with their split or fold, see `group_splits.from_lists`.
         label_map: A table of one's own of section labels, see `FunctionMap`.
     """
 
     name: str = "harmonix"
     licence: str = "MIT (Oriol Nieto and others; annotations by Harmonix); audio: the user's own"
-    expected_tracks: ClassVar[int | None] = 912
+    expected_tracks = 912
 
     def __init__(
         self,
@@ -99,10 +99,10 @@ class Harmonix(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        unlisted = [name for name in self._audio.files if name not in self._groups_and_splits[1]]
+        splits = self._groups_and_splits[1]
         return [
             *self._audio.remarks(),
-            *([f"{len(unlisted)} tracks are in no list of {self.split_file}: {listed(unlisted)}"] if unlisted else []),
+            *missing(self._audio.files, splits, f"tracks are in no list of {self.split_file}"),
         ]
 
     @cached_property
@@ -153,7 +153,7 @@ class Harmonix(Corpus):
         return match_audio(self._identifiers, self.audio, by_identifier)
 
 
-def _beats(path: Path) -> list[Row]:
+def _beats(path: Path) -> list[Label]:
     """Rows of `time place bar`, of which the number of the bar is dropped."""
     rows = []
     for row in read_events(path):

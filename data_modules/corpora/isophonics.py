@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal, final
+from typing import Literal, final
 
-from data_modules.corpora.audio_trees import MatchedAudio, by_song, match_audio, plain
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
 from data_modules.corpora.group_splits import split_by_hash
-from data_modules.corpora.harte_keys import key_label
-from data_modules.corpora.lab_files import Row, last_column, read_events, read_intervals, relabelled, spans_of
+from data_modules.corpora.key_labels import harte_key
+from data_modules.corpora.lab_files import last_column, read_events, read_intervals, relabelled, spans_of
 from data_modules.corpora.label_maps import FunctionMap
+from data_modules.corpora.label_rows import Label
 from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.corpora.matched_audio import MatchedAudio, by_song, match_audio, plain
 from data_modules.spans import Spans
 
 Collection = Literal["beatles", "queen"]
@@ -50,7 +51,7 @@ class Isophonics(Corpus):
     licence: str = (
         "annotations: Isophonics (Queen Mary, University of London), licence not stated; audio: the user's own"
     )
-    expected_tracks: ClassVar[int | None] = _TRACKS["beatles"]
+    expected_tracks = _TRACKS["beatles"]
 
     def __init__(
         self,
@@ -62,8 +63,7 @@ class Isophonics(Corpus):
         if collection not in _ARTISTS:
             raise ValueError(f"collection: {collection!r} is unknown; choose one of {', '.join(_ARTISTS)}")
         self.name = collection
-        # A class has one number, but this one stands for two collections.
-        self.expected_tracks = _TRACKS[collection]  # type: ignore[misc]
+        self.expected_tracks = _TRACKS[collection]
         self.root = Path(root)
         self.audio = Path(audio) if audio is not None else self.root / "audio"
         self.collection = collection
@@ -154,7 +154,7 @@ class Isophonics(Corpus):
         return match_audio(list(self._songs), self.audio, by_song)
 
 
-def counted(rows: Sequence[Row]) -> list[Row]:
+def counted(rows: Sequence[Label]) -> list[Label]:
     """Beats with their places in the bar; `New Point`, a beat that was moved, is counted by its neighbours.
 
     It comes one before the next beat that has a place, unless that is a downbeat: then one after the beat before.
@@ -173,7 +173,7 @@ def counted(rows: Sequence[Row]) -> list[Row]:
     return [replace(row, label=label) for row, label in zip(rows, labels, strict=True)]
 
 
-def _keys(path: Path) -> list[Row]:
+def _keys(path: Path) -> list[Label]:
     """Rows of `start end Key C#:minor`, a bare tonic for major; `start end Silence` is no key."""
     rows = []
     for row in read_intervals(path):
@@ -182,4 +182,4 @@ def _keys(path: Path) -> list[Row]:
             rows.append(replace(row, label=key.strip()))
         elif word.lower() != "silence":
             raise BadTrack(f"{row.source}: expected `Key` and a key, or `Silence`, got {row.label!r}")
-    return relabelled(rows, key_label)
+    return relabelled(rows, harte_key)

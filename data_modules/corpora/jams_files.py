@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from data_modules.corpora.base import BadTrack, Kind
-from data_modules.corpora.harte_keys import key_label
-from data_modules.corpora.lab_files import Row, relabelled, spans_of
+from data_modules.corpora.key_labels import harte_key
+from data_modules.corpora.lab_files import relabelled, spans_of
 from data_modules.corpora.label_maps import FunctionMap
+from data_modules.corpora.label_rows import Label
+from data_modules.corpora.labelled_audio import Reader, read_labels
 from data_modules.labels import check
 from data_modules.spans import Spans
 
@@ -54,22 +56,15 @@ def read_jams(
         BadTrack: The file cannot be read as JAMS.
     """
     annotations = _annotations(path)
-    readers: dict[Kind, Callable[[], Spans]] = {}
+    readers: dict[Kind, Reader] = {}
     for kind, namespaces in NAMESPACES.items():
         found = [one for name in namespaces for one in annotations if one.namespace == name]
         if found:
-            readers[kind] = partial(_spans, kind, found[0], path, duration_s, label_map)
+            readers[kind] = partial(_spans, kind, found[0], path, label_map)
     tags = [one for one in annotations if str(one.namespace).startswith("tag_")]
     if tags:
-        readers["tag"] = partial(_tags, tags, path, duration_s)
-    labels: dict[Kind, Spans] = {}
-    gaps: dict[Kind, str] = {}
-    for kind, read in readers.items():
-        try:
-            labels[kind] = read()
-        except BadTrack as problem:
-            gaps[kind] = str(problem)
-    return labels, gaps
+        readers["tag"] = partial(_tags, tags, path)
+    return read_labels(readers, duration_s)
 
 
 def _annotations(path: Path) -> Sequence[Any]:
@@ -97,16 +92,16 @@ def jams_package() -> ModuleType:
         ) from error
 
 
-def _spans(kind: Kind, annotation: Any, path: Path, duration_s: float, label_map: Path | None) -> Spans:
-    rows: Iterable[Row] = _rows(annotation, path, is_event=kind == "beat")
+def _spans(kind: Kind, annotation: Any, path: Path, label_map: Path | None, duration_s: float) -> Spans:
+    rows: Iterable[Label] = _rows(annotation, path, is_event=kind == "beat")
     if kind == "section":
         rows = _sections(list(rows), str(annotation.namespace), label_map)
     elif kind == "key":
-        rows = relabelled(rows, key_label)
+        rows = relabelled(rows, harte_key)
     return spans_of(kind, rows, duration_s)
 
 
-def _rows(annotation: Any, path: Path, is_event: bool) -> list[Row]:
+def _rows(annotation: Any, path: Path, is_event: bool) -> list[Label]:
     """Observations in the order of their times; of a beat the duration, which some files lack, does not matter."""
     rows = []
     level = _lowest_level(annotation)
@@ -117,11 +112,11 @@ def _rows(annotation: Any, path: Path, is_event: bool) -> list[Row]:
             continue
         start_s = _finite(observation.time, source)
         end_s = start_s if is_event else start_s + _finite(observation.duration, source)
-        rows.append(Row(source, start_s, end_s, _place(value) if is_event else _text(value, source)))
+        rows.append(Label(source, start_s, end_s, _place(value) if is_event else _text(value, source)))
     return rows
 
 
-def _sections(rows: list[Row], namespace: str, label_map: Path | None) -> list[Row]:
+def _sections(rows: list[Label], namespace: str, label_map: Path | None) -> list[Label]:
     if namespace in ("segment_salami_upper", "segment_salami_lower"):
         return relabelled(rows, lambda label, _: label.lower() if label.lower() == "silence" else label.upper())
     rows = [row for row in rows if row.label.lower() != "end"]

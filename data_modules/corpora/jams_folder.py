@@ -9,11 +9,11 @@ from typing import final
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
-from data_modules.corpora.audio_trees import audio_below
+from data_modules.corpora.audio_files import audio_below
 from data_modules.corpora.base import Corpus, Item, Kind, Track
-from data_modules.corpora.fold_splits import from_lists
-from data_modules.corpora.group_splits import split_by_hash
+from data_modules.corpora.group_splits import from_lists, split_by_hash
 from data_modules.corpora.jams_files import jams_package, read_jams
+from data_modules.corpora.remarks import remark
 
 
 @final
@@ -26,7 +26,7 @@ class JamsFolder(Corpus):
 
     Args:
         root: The top of the tree.
-        split_file: Lists of file names with their split or fold, see `fold_splits.from_lists`; what they do not
+        split_file: Lists of file names with their split or fold, see `group_splits.from_lists`; what they do not
             name is left out.
         fold: The fold to test, where the lists have folds.
         label_map: A table of one's own of section labels, see `FunctionMap`.
@@ -85,12 +85,11 @@ class JamsFolder(Corpus):
         annotated = {audio.with_suffix(".jams") for audio in self._tracks.values()}
         bare = [file for file in audio_below(self.root) if file.with_suffix(".jams") not in annotated]
         silent = [file for file in sorted(self.root.rglob("*.jams")) if file not in annotated]
-        said = []
-        for what, files in (("audio files without a .jams file", bare), (".jams files without audio", silent)):
-            if files:
-                names = ", ".join(file.relative_to(self.root).as_posix() for file in files)
-                said.append(f"{len(files)} {what} are left out: {names}")
-        return said
+        return [
+            line
+            for what, files in (("audio files without a .jams file", bare), (".jams files without audio", silent))
+            for line in remark([one.relative_to(self.root).as_posix() for one in files], f"{what} are left out", None)
+        ]
 
     def _by_name(self) -> dict[str, str]:
         """Tracks by the name of their file, where it is the only one of that name."""

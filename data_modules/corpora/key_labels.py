@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from data_modules.corpora import dcml_harmony
+from data_modules.corpora.base import BadTrack
 
 _MODES = {
     "major": "major", "maj": "major", "ionian": "major",
@@ -13,9 +14,12 @@ _MODES = {
     "modal": "other", "other": "other",
 }  # fmt: skip
 """Modes in lower case to mir_eval's three. "M" and "m" are told apart by their case."""
-_NO_KEY = frozenset({"", "-", "n", "x", "silence"})
+_NO_KEY = frozenset({"n", "x", "silence"})
 """What data sets write where there is no key, in lower case."""
+_BLANK = frozenset({"", "-"})
+"""What tables have in place of a key."""
 _PART = re.compile(r"(?:[Kk]ey\s+)?(?P<letter>[A-Ga-g])(?P<sign>##?|bb?|)\s*[:_-]?\s*(?P<mode>[A-Za-z]*)")
+_HARTE = re.compile(r"(?P<tonic>[A-G][b#]*)(?::(?P<mode>\w+))?")
 
 
 def key(text: str) -> str:
@@ -46,7 +50,7 @@ def keys(text: str) -> tuple[str, ...]:
     Raises:
         ValueError: A part of it is no key.
     """
-    if text.strip().lower() in _NO_KEY:
+    if text.strip().lower() in _NO_KEY | _BLANK:
         return ()
     parts = [_part(part.strip(), text) for part in text.replace("♯", "#").replace("♭", "b").split("/")]
     found: list[str] = []
@@ -58,9 +62,34 @@ def keys(text: str) -> tuple[str, ...]:
             mode = "major"
         if not tonic or not mode:
             raise _unknown(text)
-        respelt = dcml_harmony.key(dcml_harmony.fifths(tonic), minor=False).split()[0]
-        found.append(f"{respelt} {mode}")
+        found.append(f"{_respelt(tonic)} {mode}")
     return tuple(dict.fromkeys(found))
+
+
+def harte_key(text: str, source: str) -> str | None:
+    """The key that a label of Isophonics or JAMS names, as `key` writes it; None for `N`, `X` and `Silence`.
+
+    Their syntax is stricter than what `key` reads, save that a tonic may have any number of signs.
+
+    Args:
+        text: `E`, `C#:minor`, `D:mixolydian`, ...
+        source: File and line to name in the message.
+
+    Raises:
+        BadTrack: The text is no key.
+    """
+    if text.lower() in _NO_KEY:
+        return None
+    match = _HARTE.fullmatch(text)
+    mode = _MODES.get((match["mode"] or "major").lower()) if match else None
+    if match is None or mode is None:
+        raise BadTrack(f"{source}: {text!r} is no key such as E, C#:minor or D:mixolydian")
+    return f"{_respelt(match['tonic'])} {mode}"
+
+
+def _respelt(tonic: str) -> str:
+    """The tonic, or where mir_eval has no name for it one that sounds alike."""
+    return dcml_harmony.key(dcml_harmony.fifths(tonic), minor=False).split()[0]
 
 
 def _part(part: str, text: str) -> tuple[str, str]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from data_modules.corpora.base import BadTrack
-from data_modules.corpora.lab_files import Row
+from data_modules.corpora.label_rows import Label
 from data_modules.labels import FUNCTIONS, is_letter
 
 RULES = "functions"
-"""The table of what a label may contain, that every map ends with."""
+"""The table of what a label may contain, that a `FunctionMap` ends with."""
 
 _PREVIOUS = "previous"
 
@@ -39,9 +40,9 @@ class FunctionMap:
         if table is not None:
             self._functions |= _read(table, "label")
             self._read.append(str(table))
-        for label, function in _read_packaged(name, "label").items():
+        for label, function in packaged(name).items():
             self._functions.setdefault(label, function)
-        self._rules = _read_packaged(RULES, "contains")
+        self._rules = packaged(RULES, "contains")
         self._read += [f"data_modules/corpora/maps/{one}.csv" for one in (name, RULES)]
 
     def function_of(self, label: str, source: str, previous: str | None = None) -> str | None:
@@ -66,13 +67,13 @@ class FunctionMap:
                 )
         return previous if function == _PREVIOUS else function or label
 
-    def applied(self, rows: Iterable[Row]) -> list[Row]:
+    def applied(self, rows: Iterable[Label]) -> list[Label]:
         """Rows with functions or letters for labels, in the order of time; those without any are left out.
 
         Raises:
             BadTrack: No row of the table fits a label.
         """
-        result: list[Row] = []
+        result: list[Label] = []
         previous: str | None = None
         for row in rows:
             function = self.function_of(row.label, row.source, previous)
@@ -83,7 +84,18 @@ class FunctionMap:
         return result
 
 
-def _read_packaged(name: str, column: str) -> dict[str, str]:
+@cache
+def packaged(name: str, column: str = "label") -> Mapping[str, str]:
+    """A table in `maps/`: functions by label in lower case, in the order of the file.
+
+    Args:
+        name: Such as "rwc".
+        column: What the first column is called.
+
+    Raises:
+        FileNotFoundError: There is no such table.
+        ValueError: A row of it is not as it should be.
+    """
     with as_file(files("data_modules.corpora") / "maps" / f"{name}.csv") as path:
         return _read(path, column)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,34 +13,49 @@ from data_modules.corpora.base import BadTrack, Kind
 from data_modules.labels import check
 from data_modules.spans import Spans
 
+OVERRUN_S = 1.0
+"""What ends later than the audio by no more than this may be cut: pressings and decoders differ in their last second.
+More says that the audio is another."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?nan|[+-]?inf(inity)?", re.IGNORECASE)
+
 
 class Row(NamedTuple):
     """A line that says something.
 
     Attributes:
-        line: Its number in the file, from 1.
+        source: File and line, to name in a message.
         fields: Its columns, without the white space around them; at least one.
     """
 
-    line: int
+    source: str
     fields: list[str]
 
 
-class Label(NamedTuple):
-    """A span as a line of a file gives it; an event ends where it starts."""
+@dataclass(frozen=True)
+class Label:
+    """A labelled stretch of time; an event ends where it starts.
 
-    line: int
+    Attributes:
+        source: File and line, to name in a message.
+        start_s: In seconds.
+        end_s: In seconds.
+        label: As the file has it, or what was made of it.
+    """
+
+    source: str
     start_s: float
     end_s: float
     label: str
 
 
-def rows(path: Path, delimiter: str = r"[\t ]+") -> Iterator[Row]:
+def rows(path: Path, delimiter: str = r"[\t ]+", most_columns: int = 0) -> Iterator[Row]:
     r"""The lines of a file that are neither blank nor comments (`#`); CR, LF and CRLF end a line.
 
     Args:
         path: A text file in UTF-8 (with or without a byte order mark).
         delimiter: A regular expression that parts the columns.
+        most_columns: The last of so many takes all that is left of the line; 0 for any number.
 
     Raises:
         BadTrack: The file cannot be read, or holds no line of the kind.
@@ -49,44 +65,59 @@ def rows(path: Path, delimiter: str = r"[\t ]+") -> Iterator[Row]:
     except (OSError, UnicodeDecodeError) as error:
         raise BadTrack(f"{path}: cannot be read ({error})") from error
     empty = True
-    for number, line in enumerate(re.split(r"\r\n|\n|\r", text), start=1):
-        content = line.strip()
+    for line, content in enumerate(map(str.strip, re.split(r"\r\n|\n|\r", text)), start=1):
         if content and not content.startswith("#"):
             empty = False
-            yield Row(number, [field.strip() for field in re.split(delimiter, content)])
+            fields = [content] if most_columns == 1 else re.split(delimiter, content, maxsplit=max(most_columns - 1, 0))
+            yield Row(f"{path}:{line}", [field.strip() for field in fields])
     if empty:
         raise BadTrack(f"{path}: is empty")
 
 
-def number(text: str, path: Path, line: int) -> float:
-    """A finite number.
+def is_number(text: str) -> bool:
+    """Whether a text is a number, also in scientific notation; NaN and infinity are."""
+    return _NUMBER.fullmatch(text) is not None
+
+
+def number(text: str, source: str, is_time: bool = False) -> float:
+    """A finite number, also in scientific notation.
+
+    Args:
+        text: What stands in the file.
+        source: File and line to name in the message.
+        is_time: Whether the message should call it a time in seconds.
 
     Raises:
-        BadTrack: It is none; the message names file and line.
+        BadTrack: It is none.
     """
-    try:
-        value = float(text)
-    except ValueError:
-        raise BadTrack(f"{path}:{line}: {text!r} is no number") from None
+    if not is_number(text):
+        raise BadTrack(f"{source}: {text!r} is no {'time in seconds' if is_time else 'number'}")
+    value = float(text)
     if not math.isfinite(value):
-        raise BadTrack(f"{path}:{line}: {text!r} is not a finite number")
+        why = "a time is not a finite number: {!r}" if is_time else "{!r} is not a finite number"
+        raise BadTrack(f"{source}: {why.format(text)}")
     return value
 
 
-def spans(kind: Kind, labels: Iterable[Label], duration_s: float, path: Path) -> Spans:
+def spans(kind: Kind, labels: Iterable[Label], duration_s: float, overrun_s: float = 0.0) -> Spans:
     """Spans whose every row passes `labels.check`, alone and after the one before it.
 
     Args:
         kind: What the labels are.
         labels: In the order of the file.
         duration_s: Length of the audio in seconds.
-        path: The file that they come from.
+        overrun_s: The last span may run on after the audio by this much, and is cut there.
 
     Raises:
         BadTrack: As `labels.check`; the message names file and line.
     """
     kept = list(labels)
+    if kept and kept[-1].start_s < duration_s < kept[-1].end_s <= duration_s + overrun_s:
+        kept[-1] = replace(kept[-1], end_s=duration_s)
     for before, label in zip([None, *kept], kept, strict=False):
-        pair = [one[1:] for one in (before, label) if one is not None]
-        check({kind: Spans.of(pair)}, duration_s, f"{path}:{label.line}")
-    return Spans.of(label[1:] for label in kept)
+        check({kind: _spans(one for one in (before, label) if one is not None)}, duration_s, label.source)
+    return _spans(kept)
+
+
+def _spans(labels: Iterable[Label]) -> Spans:
+    return Spans.of((label.start_s, label.end_s, label.label) for label in labels)

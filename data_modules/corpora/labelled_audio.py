@@ -26,7 +26,17 @@ def load_labelled(item: Item, audio: Path, readers: Mapping[Kind, Reader]) -> tu
         BadTrack: The audio cannot be used.
     """
     waveform_N = read_audio(audio)
-    duration_s = len(waveform_N) / SAMPLE_RATE
+    labels, gaps = read_labels(readers, len(waveform_N) / SAMPLE_RATE)
+    return Track(item, waveform_N, labels), gaps
+
+
+def read_labels(readers: Mapping[Kind, Reader], duration_s: float) -> tuple[dict[Kind, Spans], dict[Kind, str]]:
+    """The labels by kind, and by kind the reason for those that cannot be read.
+
+    Args:
+        readers: By kind.
+        duration_s: Length of the audio in seconds.
+    """
     labels: dict[Kind, Spans] = {}
     gaps: dict[Kind, str] = {}
     for kind, read in readers.items():
@@ -34,4 +44,4 @@ def load_labelled(item: Item, audio: Path, readers: Mapping[Kind, Reader]) -> tu
             labels[kind] = read(duration_s)
         except BadTrack as problem:
             gaps[kind] = str(problem)
-    return Track(item, waveform_N, labels), gaps
+    return labels, gaps

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, final, get_args
+from typing import Literal, final, get_args
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
 from data_modules.corpora import audio_files, magnatagatune_tables
 from data_modules.corpora.base import Corpus, Item, Kind, Track
 from data_modules.corpora.magnatagatune_tables import Clip
+from data_modules.corpora.remarks import without_audio
 from data_modules.labels import check
 from data_modules.spans import Spans
 
@@ -39,7 +40,6 @@ class MagnaTagATune(Corpus):
 
     name = "magnatagatune"
     licence = "audio: CC BY-NC-SA 1.0, Magnatune; tags: TagATune, no licence stated (Law et al., ISMIR 2009)"
-    expected_tracks: ClassVar[int | None] = None
 
     def __init__(self, root: Path, split: Division = "won", split_files: Path | None = None) -> None:
         if split not in get_args(Division):
@@ -48,7 +48,7 @@ class MagnaTagATune(Corpus):
         self.split: Division = split
         self.split_files = Path(split_files) if split_files is not None else self.root
         self.name = f"magnatagatune-{split}"
-        self.expected_tracks = _TRACKS.get(split)  # type: ignore[misc]
+        self.expected_tracks = _TRACKS.get(split)
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`; a clip's name is its path.
@@ -70,7 +70,7 @@ class MagnaTagATune(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        return audio_files.remarks({clip: self._audio(clip) for clip in self._clips()})
+        return without_audio({clip: self._audio(clip) for clip in self._clips()})
 
     def _clips(self) -> Mapping[str, Clip]:
         if self.split == "full":

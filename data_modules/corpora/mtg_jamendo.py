@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Literal, NamedTuple, final, get_args
+from typing import Literal, NamedTuple, final, get_args
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
 from data_modules.corpora import audio_files, tables
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
+from data_modules.corpora.remarks import without_audio
 from data_modules.labels import check
 from data_modules.spans import Spans
 
@@ -55,7 +56,6 @@ class MtgJamendo(Corpus):
 
     name = "mtg-jamendo"
     licence = "tags: CC BY-NC-SA 4.0 (MTG, Universitat Pompeu Fabra); audio: a Creative Commons licence for each track"
-    expected_tracks: ClassVar[int | None] = None
 
     def __init__(self, root: Path, subset: Subset = "top50tags", audio: Path | None = None) -> None:
         if subset not in get_args(Subset):
@@ -64,7 +64,7 @@ class MtgJamendo(Corpus):
         self.subset: Subset = subset
         self.audio = Path(audio) if audio is not None else self.root / "audio"
         self.name = f"mtg-jamendo-{subset}"
-        self.expected_tracks = _TRACKS.get(subset)  # type: ignore[misc]
+        self.expected_tracks = _TRACKS.get(subset)
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`.
@@ -98,7 +98,7 @@ class MtgJamendo(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        return audio_files.remarks({track: self._audio(row) for track, row in self._rows().items()})
+        return without_audio({track: self._audio(row) for track, row in self._rows().items()})
 
     def _audio(self, row: _Row) -> list[Path]:
         stem = self.audio / row.audio.removesuffix(".mp3")

@@ -5,17 +5,15 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import ClassVar
 
-from data_modules import SAMPLE_RATE
-from data_modules.audio import read_audio
-from data_modules.corpora import fold_splits
+from data_modules.corpora import group_splits
 from data_modules.corpora.aist_files import read_beats, read_chords, read_sections
+from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, files_below
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
-from data_modules.corpora.track_files import AUDIO_SUFFIXES, files_below, listed, missing
-from data_modules.labels import check
+from data_modules.corpora.labelled_audio import Reader, load_labelled
+from data_modules.corpora.remarks import missing
 from data_modules.spans import Spans
 
 _NAME = re.compile(r"(?:RM-|RWC[_-])P(?P<song>\d{3})(?:\..*)?", re.IGNORECASE)
@@ -51,7 +49,7 @@ class RwcPopular(Corpus):
     licence = (
         "audio: RWC Music Database, AIST, research by its terms; AIST Annotation: cite Goto 2006; chords: Cho 2011"
     )
-    expected_tracks: ClassVar[int | None] = 100
+    expected_tracks = 100
 
     def __init__(
         self, root: Path, annotations: Path | None = None, fold: int = 0, split_file: Path | None = None
@@ -73,23 +71,12 @@ class RwcPopular(Corpus):
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""
-        path = self._audio[item.track_id]
-        waveform_N = read_audio(path)
-        duration_s = len(waveform_N) / SAMPLE_RATE
-        labels: dict[Kind, Spans] = {}
-        why: dict[Kind, str] = {}
-        for kind, (suffix, read) in _READERS.items():
-            try:
-                if item.track_id not in self._files[kind]:
-                    raise BadTrack(f"{self.annotations or self.root}: no file {suffix} for {item.track_id}")
-                labels[kind] = read(self._files[kind][item.track_id], duration_s)
-            except BadTrack as error:
-                why[kind] = str(error)
-        if not labels:
+        readers: dict[Kind, Reader] = {kind: partial(self._labels, kind, item.track_id) for kind in _READERS}
+        track, why = load_labelled(item, self._audio[item.track_id], readers)
+        if not track.labels:
             raise BadTrack("; ".join(why.values()))
-        check(labels, duration_s, str(path))
         self._why[item.track_id] = why
-        return Track(item, waveform_N, labels)
+        return track
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
         """See `Corpus.gaps`."""
@@ -98,12 +85,17 @@ class RwcPopular(Corpus):
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
         annotated = {track: path for files in self._files.values() for track, path in files.items()}
-        unlisted = [track for track in self._audio if track not in self._splits]
         return [
             *(line for k, files in self._files.items() for line in missing(self._audio, files, f"songs have no {k}s")),
             *missing(annotated, self._audio, "annotated songs have no audio"),
-            *([f"{len(unlisted)} songs are not in {self.split_file}: {listed(unlisted)}"] if unlisted else []),
+            *missing(self._audio, self._splits, f"songs are not in {self.split_file}"),
         ]
+
+    def _labels(self, kind: Kind, track: str, duration_s: float) -> Spans:
+        suffix, read = _READERS[kind]
+        if track not in self._files[kind]:
+            raise BadTrack(f"{self.annotations or self.root}: no file {suffix} for {track}")
+        return read(self._files[kind][track], duration_s)
 
     def _group(self, track: str) -> str:
         return self._table.get(track, {}).get("Artist (Vocal)") or track
@@ -112,13 +104,11 @@ class RwcPopular(Corpus):
     def _files(self) -> dict[Kind, dict[str, Path]]:
         """Files of each kind by song; at least one kind has some."""
         what = "rwc_popular: annotations such as RM-P001.BEAT.TXT"
-        option = "annotations" if self.annotations else "root"
-        folder = self.annotations or self.root
         found: dict[Kind, dict[str, Path]] = {}
         lacking: list[FileNotFoundError] = []
         for kind, (suffix, _) in _READERS.items():
             try:
-                found[kind] = files_below(folder, (suffix,), _annotated, what, option)
+                found[kind] = annotations_below(self.annotations, self.root, (suffix,), _annotated, what)
             except FileNotFoundError as error:
                 found[kind] = {}
                 lacking.append(error)
@@ -164,7 +154,7 @@ class RwcPopular(Corpus):
     @cached_property
     def _splits(self) -> dict[str, Split]:
         groups = {track: self._group(track) for track in self._audio}
-        return fold_splits.splits(groups, self.fold, self.split_file, _track)
+        return group_splits.splits(groups, self.fold, self.split_file, _track)
 
 
 def _track(name: str) -> str | None:

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal, final, get_args
+from typing import Literal, final, get_args
 
-from data_modules.corpora.audio_trees import MatchedAudio, by_identifier, match_audio
 from data_modules.corpora.base import Corpus, Item, Kind, Track
 from data_modules.corpora.group_splits import split_by_hash
-from data_modules.corpora.lab_files import Row, read_boundaries, spans_of
+from data_modules.corpora.lab_files import read_boundaries, spans_of
 from data_modules.corpora.label_maps import FunctionMap
+from data_modules.corpora.label_rows import Label
 from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
 
 Level = Literal["functions", "uppercase", "lowercase"]
 
@@ -43,7 +44,7 @@ class Salami(Corpus):
 
     name: str = "salami"
     licence: str = "CC0 (SALAMI annotations, McGill University); audio: the user's own"
-    expected_tracks: ClassVar[int | None] = 1359
+    expected_tracks = 1359
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class Salami(Corpus):
         """See `Corpus.remarks`."""
         return self._audio.remarks()
 
-    def _rows(self, path: Path, duration_s: float) -> list[Row]:
+    def _rows(self, path: Path, duration_s: float) -> list[Label]:
         rows = read_boundaries(path, duration_s)
         if self.level == "functions":
             return self._functions.applied(rows)

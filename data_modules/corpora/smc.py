@@ -6,13 +6,12 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
-from data_modules.corpora import fold_splits
+from data_modules.corpora import group_splits
+from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, files_below
 from data_modules.corpora.base import Corpus, Item, Track
 from data_modules.corpora.beat_files import SUFFIXES
 from data_modules.corpora.beat_tracks import BeatTracks
-from data_modules.corpora.track_files import AUDIO_SUFFIXES, files_below
 
 _NAME = re.compile(r"smc_(\d{3})(?:_.*)?", re.IGNORECASE)
 """`SMC_001_2_1_1_a`: the excerpt, another metre that would do, and the annotator."""
@@ -38,7 +37,7 @@ class Smc(Corpus):
 
     name = "smc"
     licence = "SMC_MIREX: for research, cite Holzapfel et al. 2012; excerpts of published recordings"
-    expected_tracks: ClassVar[int | None] = 217
+    expected_tracks = 217
 
     def __init__(
         self, root: Path, annotations: Path | None = None, fold: int = 0, split_file: Path | None = None
@@ -68,13 +67,15 @@ class Smc(Corpus):
     @cached_property
     def _tracks(self) -> BeatTracks:
         audio = files_below(self.root, AUDIO_SUFFIXES, _track, "smc: audio such as SMC_MIREX_Audio/SMC_001.wav")
-        folder = self.annotations or self.root
-        inner = [folder / name for name in _FOLDERS if (folder / name).is_dir()]
+        annotations = _corrected(self.annotations) if self.annotations else None
         what = f"smc: beats such as {_FOLDERS[0]}/SMC_001_2_1_1_a.txt"
-        option = "annotations" if self.annotations else "root"
-        beats = files_below(inner[0] if inner else folder, SUFFIXES, _track, what, option)
+        beats = annotations_below(annotations, _corrected(self.root), SUFFIXES, _track, what)
         groups = {track: track for track in audio}
-        return BeatTracks(audio, beats, fold_splits.splits(groups, self.fold, self.split_file, _track))
+        return BeatTracks(audio, beats, group_splits.splits(groups, self.fold, self.split_file, _track))
+
+
+def _corrected(folder: Path) -> Path:
+    return next((folder / name for name in _FOLDERS if (folder / name).is_dir()), folder)
 
 
 def _track(name: str) -> str | None:

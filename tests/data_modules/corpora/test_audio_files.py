@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import pytest
+from sounds import write_text
 
-from data_modules.corpora.audio_files import candidates, first_file, remarks
+from data_modules.corpora.audio_files import candidates, files_below, first_file
 from data_modules.corpora.base import BadTrack
 
 
@@ -20,12 +21,22 @@ def test_the_first_that_is_there(tmp_path: Path) -> None:
         first_file([tmp_path / ("x" * 5000)])
 
 
-def test_remarks_name_what_is_missing_and_what_is_empty(tmp_path: Path) -> None:
-    (tmp_path / "whole").write_text("x")
-    (tmp_path / "empty").touch()
-    names = ["whole", "empty", *(f"absent{number:02d}" for number in range(14))]
-    lines = remarks({name: [tmp_path / name] for name in names})
-    assert lines[0].startswith("14 of 16 tracks have no audio: absent00, absent01,")
-    assert lines[0].endswith("absent11 and 2 more")
-    assert lines[1] == "1 of 16 tracks have audio files without content: empty"
-    assert remarks({"whole": [tmp_path / "whole"]}) == []
+def test_files_by_track(tmp_path: Path) -> None:
+    for name in ("x/1.wav", "x/1.mp3", "y/2.MP3", "y/._2.wav", "y/2.jpg", "y/cover.wav"):
+        write_text(tmp_path / name, "")
+    (tmp_path / "y/loop").symlink_to(tmp_path)
+    found = files_below(tmp_path, (".wav", ".mp3"), lambda name: name if name.isdigit() else None, "audio")
+    assert found == {"1": tmp_path / "x/1.wav", "2": tmp_path / "y/2.MP3"}
+    by_path = files_below(tmp_path, (".wav",), str, "audio", by_path=True)
+    assert list(by_path) == ["x/1", "y/cover"]
+
+
+def test_what_is_not_there_or_there_twice(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"set: audio: no folder .*absent; --corpus\.audio names"):
+        files_below(tmp_path / "absent", (".wav",), str, "set: audio", "audio")
+    with pytest.raises(FileNotFoundError, match=r"set: audio: none below .*, --corpus\.root"):
+        files_below(tmp_path, (".wav",), str, "set: audio")
+    write_text(tmp_path / "a/1.wav", "")
+    write_text(tmp_path / "b/1.wav", "")
+    with pytest.raises(ValueError, match=r"both .*a/1\.wav and .*b/1\.wav are for 1"):
+        files_below(tmp_path, (".wav",), str, "set: audio")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tones import write_tone
+from sounds import write_sound
 
 from data_modules.corpora.base import BadTrack
 from data_modules.corpora.fma import Fma, Subset
@@ -40,7 +40,7 @@ def write(root: Path, rows: list[list[str]], upper: list[str] = UPPER, lower: li
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for name in ("000/000002", "000/000005", "000/000010", "000/000020", "155/155320"):
-        write_tone(tmp_path / "fma_large" / f"{name}.mp3")
+        write_sound(tmp_path / "fma_large" / f"{name}.mp3")
     return write(tmp_path, ROWS)
 
 

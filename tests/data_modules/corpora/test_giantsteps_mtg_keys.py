@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tones import write_tone
+from sounds import write_sound
 
 from data_modules.corpora.base import BadTrack
 from data_modules.corpora.giantsteps_mtg_keys import GiantStepsMtgKeys
@@ -34,7 +34,7 @@ def write(root: Path, rows: list[tuple[str, str, int]], header: str = "ID\tMANUA
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for track, _, _ in ROWS:
-        write_tone(tmp_path / "audio" / f"{track}.LOFI.mp3")
+        write_sound(tmp_path / "audio" / f"{track}.LOFI.mp3")
     return write(tmp_path, ROWS)
 
 

@@ -1,8 +1,14 @@
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sounds import write_text
 
+from data_modules.corpora import group_splits
 from data_modules.corpora.group_splits import split_by_hash
 
+GROUPS = {f"song {number}": f"artist {number // 2}" for number in range(800)}
 SHARES = st.floats(0, 0.5)
 
 
@@ -30,3 +36,81 @@ def test_shares_and_stability() -> None:
 
 def test_nothing_splits_to_nothing() -> None:
     assert split_by_hash([]) == {}
+
+
+def test_each_track_is_tested_once_and_groups_stay_whole() -> None:
+    tested: list[str] = []
+    for fold in range(8):
+        splits = group_splits.folds_by_hash(GROUPS, fold)
+        of_group: dict[str, set[str]] = {}
+        for track, split in splits.items():
+            of_group.setdefault(GROUPS[track], set()).add(split)
+        assert all(len(found) == 1 for found in of_group.values())
+        chosen = [track for track, split in splits.items() if split == "test"]
+        assert 60 < len(chosen) < 140
+        assert {t for t, s in splits.items() if s == "val"} == {
+            t for t, s in group_splits.folds_by_hash(GROUPS, (fold + 1) % 8).items() if s == "test"
+        }
+        tested += chosen
+    assert sorted(tested) == sorted(GROUPS)
+
+
+@given(st.sets(st.sampled_from(sorted(GROUPS))), st.integers(0, 7))
+def test_a_track_stays_where_it_is_as_others_come_and_go(kept: set[str], fold: int) -> None:
+    whole = group_splits.folds_by_hash(GROUPS, fold)
+    some = group_splits.folds_by_hash({track: GROUPS[track] for track in kept}, fold)
+    assert some == {track: whole[track] for track in kept}
+
+
+def test_a_list_of_splits(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "single.split", "a b\ttrain\r\nc\tval\r\n# comment\r\nfolder/d.wav\ttest\r\n")
+    assert group_splits.from_lists(path, None, str) == {"a b": "train", "c": "val", "d": "test"}
+    assert group_splits.splits({"x": "x"}, 0, path, str) == group_splits.from_lists(path, None, str)
+    assert group_splits.splits({"x": "x"}, 0, None, str) == group_splits.folds_by_hash({"x": "x"}, 0)
+
+
+def test_a_list_of_folds(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "8-folds.split", "a\t0\nb\t1\nc\t2\nd\t7\n")
+    assert group_splits.from_lists(path, 7, str) == {"a": "val", "b": "train", "c": "train", "d": "test"}
+    assert group_splits.from_lists(path, None, str) == group_splits.from_lists(path, 0, str)
+
+
+def test_a_folder_of_lists(tmp_path: Path) -> None:
+    write_text(tmp_path / "train_filtered.txt", "blues/blues.00029.wav\nblues/blues.00030.wav\n")
+    write_text(tmp_path / "valid_filtered.txt", "rock/rock.00001.wav\n")
+    write_text(tmp_path / "test_filtered.txt", "rock/rock.00002.au\n")
+    assert group_splits.from_lists(tmp_path, None, str) == {
+        "blues.00029": "train",
+        "blues.00030": "train",
+        "rock.00001": "val",
+        "rock.00002": "test",
+    }
+    write_text(tmp_path / "test_again.txt", "rock/rock.00002.au\n")
+    with pytest.raises(FileNotFoundError, match="one file of names each"):
+        group_splits.from_lists(tmp_path, None, str)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\ttrain\nb\n", r"a\.split:2: expected 2 columns, got 'b'"),
+        ("a\ttrain\nb\tdev\n", r"a\.split:2: 'dev' is neither train, val or test nor a fold"),
+        ("a\ttrain\nb\t3\n", r"a\.split has folds on some lines and splits on others"),
+        ("", r"a\.split: is empty"),
+    ],
+)
+def test_faults_name_file_and_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        group_splits.from_lists(write_text(tmp_path / "a.split", text), None, str)
+
+
+def test_refusals(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "a.split", "a\t0\nb\t1\n")
+    with pytest.raises(ValueError, match=r"--corpus\.fold: 2 is none of the folds 0 to 1"):
+        group_splits.from_lists(path, 2, str)
+    with pytest.raises(ValueError, match=r"--corpus\.fold: 8 is none of the folds 0 to 7"):
+        group_splits.folds_by_hash(GROUPS, 8)
+    with pytest.raises(ValueError, match=r"a\.split:1: 'a' is no name of a track of this corpus"):
+        group_splits.from_lists(path, 0, lambda name: None)
+    with pytest.raises(FileNotFoundError, match=r"no file or folder .*absent"):
+        group_splits.from_lists(tmp_path / "absent", 0, str)

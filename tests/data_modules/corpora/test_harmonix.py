@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sounds import write_sound, write_text
 
-from data_modules.corpora.fold_splits import NUM_FOLDS
+from data_modules.corpora.group_splits import NUM_FOLDS
 from data_modules.corpora.harmonix import Harmonix
 
 IDS = [f"{number:04d}_song" for number in range(1, 25)]

@@ -9,7 +9,6 @@ from sounds import write_text
 
 from data_modules.corpora.base import BadTrack
 from data_modules.corpora.lab_files import (
-    OVERRUN_S,
     last_column,
     read_boundaries,
     read_events,
@@ -17,6 +16,7 @@ from data_modules.corpora.lab_files import (
     relabelled,
     spans_of,
 )
+from data_modules.corpora.label_rows import OVERRUN_S
 from data_modules.spans import Spans
 
 
@@ -98,6 +98,11 @@ def test_rounding_and_overruns_are_cut_and_nothing_is_kept_without_length(tmp_pa
     assert list(spans) == [(0.0, 1.0, "N"), (1.0, 2.0, "C"), (2.0, 4.0, "G")]
     beats = read_events(write_text(tmp_path / "b.txt", "3.5 1\n4.5 2\n"))
     assert list(spans_of("beat", beats, 4.0)) == [(3.5, 3.5, "1")]
+
+
+def test_a_row_that_is_cut_to_nothing_leaves_no_overlap_behind(tmp_path: Path) -> None:
+    rows = read_intervals(write_text(tmp_path / "a.lab", "0 1 N\n1 1.005 C\n0.996 2 G\n"))
+    assert list(spans_of("chord", rows, 4.0)) == [(0.0, 0.996, "N"), (0.996, 2.0, "G")]
 
 
 def test_rows_without_a_label_are_left_out(tmp_path: Path) -> None:

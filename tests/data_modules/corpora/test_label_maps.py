@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from sounds import write_text
 
 from data_modules.corpora.base import BadTrack
-from data_modules.corpora.lab_files import Row
 from data_modules.corpora.label_maps import FunctionMap
+from data_modules.corpora.label_rows import Label
 from data_modules.labels import FUNCTIONS, is_letter
 
 HARMONIX = """
@@ -66,8 +66,8 @@ def test_any_other_label_is_refused_by_name_or_a_letter(name: str, label: str) -
         assert found in FUNCTIONS or (found == label and is_letter(label))
 
 
-def rows(*labels: str) -> list[Row]:
-    return [Row(f"x:{number}", number, number + 1, label) for number, label in enumerate(labels, start=1)]
+def rows(*labels: str) -> list[Label]:
+    return [Label(f"x:{number}", number, number + 1, label) for number, label in enumerate(labels, start=1)]
 
 
 def test_no_function_is_that_of_the_music_before() -> None:

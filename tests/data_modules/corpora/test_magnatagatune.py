@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tones import write_tone
+from sounds import write_sound
 
 from data_modules.corpora.base import BadTrack
 from data_modules.corpora.magnatagatune import MagnaTagATune
@@ -49,7 +49,7 @@ def write_won(folder: Path, tags: Sequence[str] = ("techno", "no voice", "guitar
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for clip in CLIPS:
-        write_tone(tmp_path / "mp3" / clip, 16_000)
+        write_sound(tmp_path / "mp3" / clip, rate=16_000)
     write_won(tmp_path)
     return write_annotations(tmp_path)
 
@@ -84,7 +84,7 @@ def test_the_full_split_has_the_50_most_frequent_tags(tmp_path: Path) -> None:
         (str(number), *("1" if number <= at else "0" for at in range(60)), path) for number, path in enumerate(paths)
     ]
     corpus = MagnaTagATune(write_annotations(tmp_path, rows, tags), "full")
-    write_tone(tmp_path / paths[0])  # folders by themselves, without mp3 around them
+    write_sound(tmp_path / paths[0])  # folders by themselves, without mp3 around them
     assert corpus.load(corpus.items()[0]).labels["tag"].labels == tuple(tags[10:])
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tones import write_tone
+from sounds import write_sound
 
 from data_modules.corpora.base import BadTrack
 from data_modules.corpora.mtg_jamendo import MtgJamendo
@@ -31,7 +31,7 @@ def write(root: Path, train: str = TRAIN, subset: str = "top50tags", validation:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for name in ("48/948.mp3", "43/917543.low.mp3", "77/1310777.mp3", "73/773.mp3"):
-        write_tone(tmp_path / "audio" / name)
+        write_sound(tmp_path / "audio" / name)
     return write(tmp_path)
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from sounds import write_sound, write_text
 
-from data_modules.corpora.audio_trees import by_identifier, by_song, match_audio, plain
+from data_modules.corpora.matched_audio import by_identifier, by_song, match_audio, plain
 
 
 def test_names_are_compared_plainly() -> None:

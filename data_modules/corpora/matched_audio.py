@@ -1,4 +1,4 @@
-"""Audio files below a folder, found by an identifier or by the names of album and song."""
+"""Which audio file below a folder is of which annotated track: by identifiers, or by the names of album and song."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_modules.corpora.track_files import AUDIO_SUFFIXES, walk
+from data_modules.corpora.audio_files import audio_below
+from data_modules.corpora.remarks import remark
 
 Match = Callable[[Sequence[str], Sequence[Path]], Mapping[str, Path]]
 
@@ -34,14 +35,11 @@ class MatchedAudio:
 
     def remarks(self) -> list[str]:
         """What to say of annotated tracks without audio, and of audio without annotations: all by name."""
-        said = []
-        if self.missing:
-            names = ", ".join(self.missing)
-            said.append(f"{len(self.missing)} annotated tracks without audio below {self.root} are left out: {names}")
-        if self.unmatched:
-            names = ", ".join(file.relative_to(self.root).as_posix() for file in self.unmatched)
-            said.append(f"{len(self.unmatched)} audio files are of no annotated track: {names}")
-        return said
+        unmatched = [file.relative_to(self.root).as_posix() for file in self.unmatched]
+        return [
+            *remark(self.missing, f"annotated tracks without audio below {self.root} are left out", None),
+            *remark(unmatched, "audio files are of no annotated track", None),
+        ]
 
 
 def match_audio(tracks: Sequence[str], root: Path, match: Match) -> MatchedAudio:
@@ -69,20 +67,6 @@ def match_audio(tracks: Sequence[str], root: Path, match: Match) -> MatchedAudio
         [track for track in tracks if track not in matched],
         [file for file in files if file not in taken],
     )
-
-
-def audio_below(root: Path) -> list[Path]:
-    """The audio files below a folder, sorted; hidden ones are passed over.
-
-    Raises:
-        FileNotFoundError: There is no such folder, or no audio in it.
-    """
-    if not root.is_dir():
-        raise FileNotFoundError(f"audio: no folder {root}")
-    found = [path for path in walk(root) if path.name.lower().endswith(AUDIO_SUFFIXES)]
-    if not found:
-        raise FileNotFoundError(f"audio: no audio below {root}; looked for {', '.join(AUDIO_SUFFIXES)}")
-    return sorted(found)
 
 
 def by_identifier(tracks: Sequence[str], files: Sequence[Path]) -> dict[str, Path]:

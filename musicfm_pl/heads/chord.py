@@ -27,8 +27,13 @@ from musicfm_pl.heads.timeline import (
 from musicfm_pl.heads.viterbi import sticky_viterbi
 
 _RATE_HZ = 16.0
-_COMPARISONS = ("majmin", "root", "thirds", "triads", "sevenths", "tetrads", "mirex")
+_COMPARISONS = (
+    *("majmin", "root", "thirds", "triads", "sevenths", "tetrads", "mirex"),
+    *("majmin_inv", "sevenths_inv"),
+)
 """Functions of `mir_eval.chord` that compare two labels."""
+_SEGMENTATIONS = ("seg", "overseg", "underseg")
+"""Functions of `mir_eval.chord` that compare where chords change; `seg` is the lesser of the others."""
 
 
 @final
@@ -98,13 +103,14 @@ class Chord(Head):
         """Share of the annotated time that is right, by each of mir_eval's comparisons.
 
         `chord_majmin` and its like are pooled over all seconds (WCSR); `chord_majmin_by_track` and its like
-        are means over tracks. `chord_seg` is mir_eval's segmentation score, a mean over tracks.
+        are means over tracks. `chord_seg`, `chord_overseg` and `chord_underseg` are mir_eval's scores of
+        segmentation, means over tracks.
         """
         tracks: list[Metrics] = []
         pooled: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {name: [] for name in _COMPARISONS}
         for reference, estimate in zip(references, estimates, strict=True):
             if len(reference) == 0:
-                tracks.append({f"chord_{name}": None for name in (*_COMPARISONS, "seg")})
+                tracks.append({f"chord_{name}": None for name in (*_COMPARISONS, *_SEGMENTATIONS)})
                 continue
             figures, weighed = _compare(reference, estimate.spans)
             tracks.append(figures)
@@ -117,7 +123,8 @@ class Chord(Head):
                 np.concatenate([seconds for _, seconds in pooled[name]] or [np.zeros(0)]),
             )
             summary[f"chord_{name}_by_track"] = mean_of_defined([track[f"chord_{name}"] for track in tracks])
-        summary["chord_seg"] = mean_of_defined([track["chord_seg"] for track in tracks])
+        for name in _SEGMENTATIONS:
+            summary[f"chord_{name}"] = mean_of_defined([track[f"chord_{name}"] for track in tracks])
         return Scores(summary, tracks, _notes(self.chords, references))
 
 
@@ -135,12 +142,9 @@ def _compare(
     seconds = mir_eval.util.intervals_to_durations(intervals_s)
     compared = {name: getattr(mir_eval.chord, name)(true_labels, found_labels) for name in _COMPARISONS}
     figures = {f"chord_{name}": _accuracy(comparison, seconds) for name, comparison in compared.items()}
-    figures["chord_seg"] = float(
-        mir_eval.chord.seg(
-            mir_eval.chord.merge_chord_intervals(truth.intervals_s, list(truth.labels)),
-            mir_eval.chord.merge_chord_intervals(found.intervals_s, list(found.labels)),
-        )
-    )
+    merged_s = [mir_eval.chord.merge_chord_intervals(spans.intervals_s, list(spans.labels)) for spans in (truth, found)]
+    for name in _SEGMENTATIONS:
+        figures[f"chord_{name}"] = float(getattr(mir_eval.chord, name)(*merged_s))
     return figures, {name: (comparison, seconds) for name, comparison in compared.items()}
 
 

@@ -122,12 +122,12 @@ class Structure(Head):
         """Hit rates, agreement of labels and frame accuracy; all are means over tracks that have them.
 
         `hr05_*` and `hr3_*` are `mir_eval.segment.detection` at 0.5 and 3 s; `pairwise_f`, `nce_f` and
-        `v_measure` its agreement of labels up to their names, and not defined unless functions were learnt;
+        `v_measure` its agreement of labels up to their names, and not defined where letters were learnt;
         `frame_accuracy` is the share of the time with a function that has the right one, and not defined for
         letters.
         """
         tracks: list[Metrics] = [
-            section_figures(reference, estimate.spans, self.trim)
+            section_figures(reference, estimate.spans, self.trim, bool(self.knows_functions))
             for reference, estimate in zip(references, estimates, strict=True)
         ]
         names = tracks[0] if tracks else ()

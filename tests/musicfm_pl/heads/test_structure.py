@@ -51,8 +51,9 @@ def test_round_trip_of_letters_is_of_boundaries(sections: Spans):
 
 
 @settings(max_examples=30, deadline=None)
-@given(_sections(FUNCTIONS), _sections(FUNCTIONS), st.booleans())
-def test_scores_are_mir_evals(reference: Spans, estimate: Spans, trim: bool):
+@given(_sections(FUNCTIONS), _sections(FUNCTIONS), st.sampled_from([0.0, 2.3]), st.booleans())
+def test_scores_are_mir_evals(reference: Spans, estimate: Spans, late_s: float, trim: bool):
+    estimate = Spans(estimate.starts_s + late_s, estimate.ends_s + late_s, estimate.labels)
     summary = Structure(4, trim=trim).score([reference], [Estimate(estimate)], [float(reference.ends_s[-1])]).summary
     true_s, true_labels = mir_eval.util.adjust_intervals(reference.intervals_s, list(reference.labels), t_min=0)
     # Cut beforehand: of a span that starts at t_max mir_eval makes one of no length, and refuses it.

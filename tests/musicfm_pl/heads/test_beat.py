@@ -82,7 +82,7 @@ def test_dbn_gives_madmoms_beats(head: Beat, madmom: DBNDownBeatTrackingProcesso
     for beats_per_bar, bpm in ((3, 140), (4, 88)):
         beats = _beats(12.0, bpm, beats_per_bar, jitter=0.015)
         logits = _noisy_logits(head, beats, 12.0, 0.8)
-        frames, positions = ours(logits)
+        frames, positions = ours(dbn_probabilities(logits))
         expected = madmom(dbn_probabilities(logits))
         np.testing.assert_allclose(frames / 50, expected[:, 0])
         np.testing.assert_array_equal(positions, expected[:, 1])
@@ -132,8 +132,9 @@ def test_round_trip(bpm: float, beats_per_bar: int, first_s: float, jitter: floa
     beats = _beats(num_s, bpm, beats_per_bar, first_s, jitter)
     # Trimmed, a beat at 5 s may be counted on one side only.
     summary = Beat(4, decoder=decoder, trim_s=0.0).ceiling([beats], [num_s]).summary
-    assert summary["beat_f"] >= 0.99
-    assert summary["downbeat_f"] >= 0.99
+    # madmom may not see the last beat, of which it hears only the beginning.
+    for what, number in (("beat", len(beats)), ("downbeat", beats.labels.count("1"))):
+        assert summary[f"{what}_f"] >= 2 * (number - 1) / (2 * number - 1) - 1e-9
     assert summary["beat_amlt"] >= 0.97
 
 

@@ -14,8 +14,7 @@ from musicfm_pl.results import Evaluation, RunResult
 def show_protocols(result: RunResult, console: Console) -> None:
     """Prints the figures of a run, the notes of its own protocol, and what others do not reproduce.
 
-    Figures that a protocol is about are bold; "n/d" is not defined. Figures of single tags have a table of
-    their own.
+    Figures that a protocol is about are bold. Figures of single tags have a table of their own.
     """
     evaluations = result.evaluations
     headlines = {protocol.name: protocol.headline for protocol in protocols(result.task)}
@@ -44,7 +43,7 @@ def show_protocols(result: RunResult, console: Console) -> None:
 
 def number(value: float | None) -> str:
     """A figure with three digits, or that it is not defined."""
-    return "n/d" if value is None else f"{value:.3f}"
+    return "not defined" if value is None else f"{value:.3f}"
 
 
 def _figures(evaluations: Mapping[str, Evaluation]) -> list[str]:

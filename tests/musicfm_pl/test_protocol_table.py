@@ -52,7 +52,7 @@ def test_protocols_stand_side_by_side() -> None:
     )
     assert "beat on tiny (3 tracks, split test)" in text
     assert re.search(r"beat_f +│ +0\.500 +│ +0\.250", text)
-    assert re.search(r"downbeat_f +│ +n/d +│ +0\.125", text)
+    assert re.search(r"downbeat_f +│ +not defined +│ +0\.125", text)
     assert "this run" in text
     assert text.count("common") == 1
     assert "• marble: not reproduced of marble: clips" in text

@@ -12,13 +12,16 @@ import lightning as L
 import torch
 import yaml
 from lightning.pytorch.callbacks import Checkpoint
+from rich.console import Console
 
 from data_modules.order import mixed_seed
 from data_modules.pretrain import PretrainData
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.heads.base import Estimate
+from musicfm_pl.protocol_table import show_protocols
+from musicfm_pl.protocols.presets import OWN
 from musicfm_pl.provenance import config_digest, machine, versions
-from musicfm_pl.results import Role, RunResult, TrackResult, write_result
+from musicfm_pl.results import Evaluation, Role, RunResult, TrackResult, write_result
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 from musicfm_pl.systems.task import TaskModel
 
@@ -39,29 +42,40 @@ class ResultsWriter(L.Callback):
         self._began = time.monotonic()
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The figures of a task."""
-        if not isinstance(pl_module, TaskModel) or not trainer.is_global_zero or pl_module.scores is None:
+        """The figures of a task under every protocol; they are printed, too."""
+        if not isinstance(pl_module, TaskModel) or not trainer.is_global_zero or pl_module.judge is None:
             return
-        data, scores, head = pl_module.data, pl_module.scores, pl_module.head
+        data, judge, head = pl_module.data, pl_module.judge, pl_module.head
         groups = {entry.track_id: entry.group for entry in data.entries("test")}
-        notes = list(scores.notes)
-        if left_out := data.left_out("test"):
-            notes.append(f"{left_out} tracks of the test split carry no {head.kind} labels and are left out")
-        self._write(
+        left_out = data.left_out("test")
+        without = [f"{left_out} tracks of the test split carry no {head.kind} labels and are left out"] * bool(left_out)
+        evaluations = {
+            name: Evaluation(
+                summary=scores.summary,
+                notes=[*scores.notes, *without],
+                tracks=[
+                    TrackResult(track.track_id, groups[track.track_id], metrics)
+                    for track, metrics in zip(judge.tracks, scores.tracks, strict=True)
+                ],
+            )
+            for name, scores in pl_module.scores.items()
+        }
+        own = evaluations.pop(judge.own)
+        result = self._write(
             trainer,
             pl_module.encoder,
             stage="probe" if pl_module.freeze_encoder else "finetune",
             task=head.task,
+            protocol=judge.own,
             split="test",
-            num_tracks=len(pl_module.tested_tracks),
+            num_tracks=len(judge.tracks),
             layer=pl_module.layer if isinstance(pl_module.layer, int) else None,
-            summary=scores.summary,
-            notes=notes,
-            tracks=[
-                TrackResult(track_id, groups[track_id], metrics)
-                for track_id, metrics in zip(pl_module.tested_tracks, scores.tracks, strict=True)
-            ],
+            summary=own.summary,
+            notes=own.notes,
+            tracks=own.tracks,
+            others=evaluations,
         )
+        show_protocols(result, Console())
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The figures of a pretraining run, from the validation that follows its last step."""
@@ -81,6 +95,7 @@ class ResultsWriter(L.Callback):
             pl_module.encoder,
             stage="pretrain",
             task="pretrain",
+            protocol=OWN,
             split="val",
             num_tracks=len(data.prepared.split("val")),
             layer=None,
@@ -89,7 +104,7 @@ class ResultsWriter(L.Callback):
             tracks=[],
         )
 
-    def _write(self, trainer: L.Trainer, encoder: Encoder, **figures: Any) -> None:
+    def _write(self, trainer: L.Trainer, encoder: Encoder, **figures: Any) -> RunResult:
         data = trainer.datamodule  # type: ignore[attr-defined]
         card = data.prepared.card
         config = yaml.safe_load((self.run_dir / "config.yaml").read_text())
@@ -98,26 +113,24 @@ class ResultsWriter(L.Callback):
         # A test on another corpus than that of the training must not replace the result on its own.
         own = Path(config["data"]["init_args"]["root"]).resolve() == Path(data.root).resolve()
         folder = self.run_dir if own else self.run_dir / f"on-{Path(data.root).name}"
-        write_result(
-            folder,
-            RunResult(
-                run=run_name(folder),
-                name=self.name or str(getattr(encoder, "name", type(encoder).__name__)),
-                role=self.role,
-                protocol="musicfm",
-                corpus=card["corpus"],
-                corpus_note=card["note"],
-                licence=card["licence"],
-                seed=int(config["seed_everything"] or 0),
-                num_parameters=sum(parameter.numel() for parameter in encoder.parameters()),
-                config_digest=config_digest(config),
-                versions=versions(),
-                machine=machine(accelerator),
-                seconds=round(time.monotonic() - self._began, 1),
-                **figures,
-            ),
+        result = RunResult(
+            run=run_name(folder),
+            name=self.name or str(getattr(encoder, "name", type(encoder).__name__)),
+            role=self.role,
+            corpus=card["corpus"],
+            corpus_note=card["note"],
+            licence=card["licence"],
+            seed=int(config["seed_everything"] or 0),
+            num_parameters=sum(parameter.numel() for parameter in encoder.parameters()),
+            config_digest=config_digest(config),
+            versions=versions(),
+            machine=machine(accelerator),
+            seconds=round(time.monotonic() - self._began, 1),
+            **figures,
         )
+        write_result(folder, result)
         trainer.print(f"results: {folder / 'results.json'}")
+        return result
 
 
 def run_name(run_dir: Path) -> str:

@@ -108,6 +108,8 @@ class ExperimentCLI(LightningCLI):
         config.weights_only = True
         if self.subcommand == "predict":
             config.return_predictions = False  # they are written, not collected
+        if self.subcommand == "test":
+            config.verbose = False  # `ResultsWriter` prints all protocols, Lightning would print one
         config.extends = []  # merged by now: the record in the run directory stands alone
         self.run_dir = run_dir
 

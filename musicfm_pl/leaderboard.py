@@ -12,6 +12,7 @@ from rich.console import Console
 
 from musicfm_pl.leaderboard_html import page
 from musicfm_pl.leaderboard_text import comma_separated, markdown, show
+from musicfm_pl.protocols.presets import protocol_names
 from musicfm_pl.results import RunResult, Task, read_results, write_aside
 from musicfm_pl.standings import (
     FIGURES,
@@ -26,7 +27,7 @@ from musicfm_pl.standings import (
 )
 
 
-def leaderboard(results: list[Path] | Path = Path("runs"), out: Path = Path()) -> None:
+def leaderboard(results: list[Path] | Path = Path("runs"), out: Path = Path(), protocol: str | None = None) -> None:
     """Regenerates the leaderboard from the results of runs: prints it, and writes it in three forms.
 
     Figures are means over seeds with their standard deviation. The same results give the same bytes.
@@ -35,10 +36,13 @@ def leaderboard(results: list[Path] | Path = Path("runs"), out: Path = Path()) -
         results: Directories in which every `results.json` counts, at whatever depth.
         out: Directory for LEADERBOARD.md, leaderboard.csv (every figure, not the headline alone) and
             leaderboard.html (one page that needs no network).
+        protocol: Under which runs are compared, such as marble: those that were not evaluated under it are
+            left out. By default each run is in the table of its own protocol.
 
     Raises:
         FileNotFoundError: A directory does not exist, or there is no result in any.
         ResultError: A `results.json` cannot be used; the message names the file and the key.
+        ValueError: No run was evaluated under the protocol.
     """
     roots = [results] if isinstance(results, Path) else results
     found: list[RunResult] = []
@@ -49,7 +53,7 @@ def leaderboard(results: list[Path] | Path = Path("runs"), out: Path = Path()) -
         raise FileNotFoundError(
             f"no results.json under {', '.join(map(str, roots))}; run a grid first: musicfm grid FILE --launch local"
         )
-    board = build(found)
+    board = build(found if protocol is None else under(found, protocol))
     out.mkdir(parents=True, exist_ok=True)
     show(board, Console())
     for name, text in (
@@ -59,6 +63,26 @@ def leaderboard(results: list[Path] | Path = Path("runs"), out: Path = Path()) -
     ):
         write_aside(out / name, text)
         print(f"wrote {out / name}")
+
+
+def under(results: Iterable[RunResult], protocol: str) -> list[RunResult]:
+    """The runs that were evaluated under a protocol, with its figures; pretraining has none to choose.
+
+    Raises:
+        ValueError: There is no such run; the message names the protocols that there are.
+    """
+    tasks, pretraining = [], []
+    known: dict[str, None] = {}
+    for result in results:
+        if result.stage == "pretrain":
+            pretraining.append(result)
+            continue
+        known |= dict.fromkeys(result.evaluations)
+        if protocol in result.evaluations:
+            tasks.append(result.under(protocol))
+    if not tasks:
+        raise ValueError(f"--protocol: no result is under {protocol!r}; there are {', '.join(known) or 'none'}")
+    return [*tasks, *pretraining]
 
 
 def build(results: Iterable[RunResult]) -> Leaderboard:
@@ -91,7 +115,7 @@ def published() -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
 
 def _table(runs: Sequence[RunResult]) -> Table:
     first = runs[0]
-    columns = PRETRAIN_FIGURES if first.stage == "pretrain" else FIGURES
+    columns = PRETRAIN_FIGURES if first.stage == "pretrain" else _columns(runs)
     rows = sorted(
         (row for group in _grouped(runs, lambda r: (r.name, r.role)).values() for row in _rows(group, columns)),
         key=lambda row: (row.role != "encoder", row.label),
@@ -114,7 +138,14 @@ def _table(runs: Sequence[RunResult]) -> Table:
             dict.fromkeys(f"{task}: {note}" for task in tasks for r in by_task.get(task, ()) for note in r.notes)
         ),
         comparisons=tuple(_comparisons(rows, columns)) if first.stage != "pretrain" else (),
+        other_protocols=tuple(dict.fromkeys(name for r in runs for name in r.others)),
     )
+
+
+def _columns(runs: Sequence[RunResult]) -> tuple[Figure, ...]:
+    """The figures of the tasks that know the protocol of these runs, whether or not they were run."""
+    run = {r.task for r in runs}
+    return tuple(f for f in FIGURES if f.task in run or runs[0].protocol in protocol_names(f.task))
 
 
 def _rows(runs: Sequence[RunResult], columns: Sequence[Figure]) -> Iterable[Row]:

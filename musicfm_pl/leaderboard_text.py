@@ -75,8 +75,9 @@ def best(table: Table, column: int) -> float | None:
 
 
 def heading(table: Table) -> str:
-    """What a table is of."""
-    return f"{STAGES[table.stage]} on {table.corpus}"
+    """What a table is of; figures of different protocols are never in one."""
+    protocol = "" if table.stage == "pretrain" else f", protocol {table.protocol}"
+    return f"{STAGES[table.stage]} on {table.corpus}{protocol}"
 
 
 def facts(table: Table) -> list[tuple[str, str]]:
@@ -88,13 +89,16 @@ def facts(table: Table) -> list[tuple[str, str]]:
     else:
         tracks = ", ".join(f"{task} {count}" for task, count in counts.items())
     seeds = f"{len(table.seeds)} ({', '.join(map(str, table.seeds))})"
+    protocol = table.protocol
+    if table.other_protocols:
+        protocol += f" (the same runs also under {', '.join(table.other_protocols)}: --protocol NAME)"
     return [
         ("Corpus", corpus),
         ("Licence", table.licence),
         ("Split", table.split),
         ("Tracks", tracks),
         ("Seeds", seeds),
-        ("Protocol", table.protocol),
+        ("Protocol", protocol),
         ("Not run", ", ".join(table.not_run) or "nothing: the table is complete"),
     ]
 

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-SCHEMA = 1
+from musicfm_pl.result_schema import SCHEMA, ResultError, Role, Stage, Task, check_result
+
 FILE_NAME = "results.json"
-
-Role = Literal["encoder", "baseline"]
-Stage = Literal["pretrain", "probe", "finetune"]
-Task = Literal["beat", "chord", "structure", "key", "tagging", "pretrain"]
-
-
-class ResultError(ValueError):
-    """A `results.json` that cannot be used: the message says which file and which key."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +30,21 @@ class TrackResult:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """What the predictions of a run are worth under one protocol.
+
+    Attributes:
+        summary: Scores of the whole set by name; None where a figure is not defined.
+        notes: What a reader of the figures must know.
+        tracks: Scores by track; empty for pretraining.
+    """
+
+    summary: Mapping[str, float | None]
+    notes: Sequence[str] = ()
+    tracks: Sequence[TrackResult] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
 class RunResult:
     """What a run found, and what one must know to read it.
 
@@ -48,7 +55,8 @@ class RunResult:
             baseline whose name has no comma ("plain mel").
         role: Whether the row is a candidate or something to be better than.
         stage: What was done with the encoder; of a probe and a fine-tuning the task is the head's.
-        protocol: The name under which the task was evaluated, such as "musicfm".
+        protocol: The name under which the figures below stand, such as "musicfm": that of the run's own
+            settings, unless `under` was asked for another.
         corpus_note: What every table made from the corpus must say, such as "synthetic tempo"; may be empty.
         licence: Of the corpus.
         num_tracks: Tracks scored; for pretraining, tracks of the validation split.
@@ -61,6 +69,7 @@ class RunResult:
         summary: Scores of the whole set by name; None where a figure is not defined.
         notes: What a reader of the figures must know.
         tracks: Scores by track; empty for pretraining.
+        others: The same predictions by the names of other protocols.
     """
 
     run: str
@@ -84,19 +93,29 @@ class RunResult:
     summary: Mapping[str, float | None]
     notes: Sequence[str] = ()
     tracks: Sequence[TrackResult] = field(default=(), repr=False)
+    others: Mapping[str, Evaluation] = field(default_factory=dict, repr=False)
 
+    @property
+    def evaluations(self) -> dict[str, Evaluation]:
+        """By protocol, the one of the figures first."""
+        return {self.protocol: Evaluation(self.summary, self.notes, self.tracks), **self.others}
 
-_STR, _INT, _OPTIONAL_INT, _NUMBER = (str,), (int,), (int, type(None)), (int, float)
-_LIST, _DICT, _OPTIONAL_NUMBER = (list,), (dict,), (int, float, type(None))
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    **dict.fromkeys(("run", "name", "role", "stage", "task", "protocol", "corpus", "corpus_note"), _STR),
-    **dict.fromkeys(("licence", "split", "config_digest"), _STR),
-    **dict.fromkeys(("num_tracks", "seed", "num_parameters"), _INT),
-    **dict.fromkeys(("versions", "machine", "summary"), _DICT),
-    **{"layer": _OPTIONAL_INT, "seconds": _NUMBER, "notes": _LIST, "tracks": _LIST},
-}
-_CHOICES = {"role": get_args(Role), "stage": get_args(Stage), "task": get_args(Task)}
-_MAY_BE_EMPTY = {"corpus_note"}
+    def under(self, protocol: str) -> RunResult:
+        """The same run with the figures of another protocol.
+
+        Raises:
+            KeyError: It was not evaluated under that protocol.
+        """
+        everything = self.evaluations
+        chosen = everything.pop(protocol)
+        return replace(
+            self,
+            protocol=protocol,
+            summary=chosen.summary,
+            notes=chosen.notes,
+            tracks=chosen.tracks,
+            others=everything,
+        )
 
 
 def write_result(run_dir: Path, result: RunResult) -> Path:
@@ -109,21 +128,33 @@ def write_result(run_dir: Path, result: RunResult) -> Path:
         ResultError: The result would not be readable again: an unknown stage, a figure that is not finite.
     """
     path = run_dir / FILE_NAME
+    apart = ("summary", "notes", "tracks", "others")
     head: dict[str, Any] = {"schema": SCHEMA} | {
-        f.name: getattr(result, f.name) for f in fields(result) if f.name != "tracks"
+        f.name: getattr(result, f.name) for f in fields(result) if f.name not in apart
     }
-    head["notes"] = list(result.notes)
-    for key in ("versions", "machine", "summary"):
+    for key in ("versions", "machine"):
         head[key] = dict(head[key])
-    tracks = [{"track_id": t.track_id, "group": t.group, "metrics": dict(t.metrics)} for t in result.tracks]
-    _from_json(head | {"tracks": tracks}, path)
-    # One track a line: a file that people scroll through and that git can compare.
-    rows = ",\n".join("    " + json.dumps(track, ensure_ascii=False) for track in tracks)
+    evaluations = {name: _plain(evaluation) for name, evaluation in result.evaluations.items()}
+    check_result(head | {"protocols": evaluations}, path)
     text = json.dumps(head, indent=2, ensure_ascii=False).removesuffix("\n}")
-    text += ',\n  "tracks": ' + (f"[\n{rows}\n  ]" if tracks else "[]") + "\n}\n"
+    blocks = ",\n".join(f"    {json.dumps(name)}: {_block(plain)}" for name, plain in evaluations.items())
+    text += f',\n  "protocols": {{\n{blocks}\n  }}\n}}\n'
     run_dir.mkdir(parents=True, exist_ok=True)
     write_aside(path, text)
     return path
+
+
+def _plain(evaluation: Evaluation) -> dict[str, Any]:
+    tracks = [{"track_id": t.track_id, "group": t.group, "metrics": dict(t.metrics)} for t in evaluation.tracks]
+    return {"summary": dict(evaluation.summary), "notes": list(evaluation.notes), "tracks": tracks}
+
+
+def _block(plain: Mapping[str, Any]) -> str:
+    """One track a line: a file that people scroll through and that git can compare."""
+    head = {key: value for key, value in plain.items() if key != "tracks"}
+    text = json.dumps(head, indent=2, ensure_ascii=False).replace("\n", "\n    ").removesuffix("\n    }")
+    rows = ",\n".join("        " + json.dumps(track, ensure_ascii=False) for track in plain["tracks"])
+    return text + ',\n      "tracks": ' + (f"[\n{rows}\n      ]" if plain["tracks"] else "[]") + "\n    }"
 
 
 def write_aside(path: Path, text: str) -> None:
@@ -151,7 +182,16 @@ def read_result(path: Path) -> RunResult:
         data = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ResultError(f"{path}: no JSON ({error})") from error
-    return _from_json(data, path)
+    check_result(data, path)
+    evaluations = {name: _evaluation(plain) for name, plain in data.pop("protocols").items()}
+    del data["schema"]
+    own = evaluations.pop(data["protocol"])
+    return RunResult(**data, summary=own.summary, notes=own.notes, tracks=own.tracks, others=evaluations)
+
+
+def _evaluation(plain: Mapping[str, Any]) -> Evaluation:
+    tracks = tuple(TrackResult(**track) for track in plain["tracks"])
+    return Evaluation(plain["summary"], tuple(plain["notes"]), tracks)
 
 
 def read_results(root: Path) -> list[RunResult]:
@@ -165,59 +205,3 @@ def read_results(root: Path) -> list[RunResult]:
         raise FileNotFoundError(f"{root}: no such directory of runs")
     paths = sorted(root.rglob(FILE_NAME)) if root.is_dir() else [root]
     return sorted((read_result(path) for path in paths), key=lambda result: result.run)
-
-
-def _from_json(data: object, path: Path) -> RunResult:
-    if not isinstance(data, dict):
-        raise ResultError(f"{path}: not a result, but a JSON {type(data).__name__}")
-    if data.get("schema") != SCHEMA:
-        raise ResultError(f"{path}: schema {data.get('schema')!r}, but this version reads schema {SCHEMA}")
-    keys = {"schema", *_TYPES}
-    if missing := sorted(keys - data.keys()):
-        raise ResultError(f"{path}: missing {', '.join(missing)}")
-    if unknown := sorted(data.keys() - keys):
-        raise ResultError(f"{path}: unknown key {', '.join(unknown)}")
-    for key, types in _TYPES.items():
-        _check(data[key], types, path, key)
-        if types == _STR and not data[key] and key not in _MAY_BE_EMPTY:
-            raise ResultError(f"{path}: {key}: empty")
-    for key, choices in _CHOICES.items():
-        if data[key] not in choices:
-            raise ResultError(f"{path}: {key}: {data[key]!r} is none of {', '.join(choices)}")
-    if (data["stage"] == "pretrain") != (data["task"] == "pretrain"):
-        raise ResultError(f"{path}: task: {data['task']!r} in stage {data['stage']!r}; pretrain belongs to pretrain")
-    for index, note in enumerate(data["notes"]):
-        _check(note, _STR, path, f"notes[{index}]")
-    _check_values(data["versions"], (str, type(None)), path, "versions")
-    _check_values(data["machine"], (str, int), path, "machine")
-    _check_values(data["summary"], _OPTIONAL_NUMBER, path, "summary")
-    tracks = tuple(_track(track, path, f"tracks[{index}]") for index, track in enumerate(data["tracks"]))
-    if tracks and len({track.track_id for track in tracks}) != data["num_tracks"]:
-        raise ResultError(f"{path}: num_tracks: {data['num_tracks']}, but tracks has {len(tracks)} rows")
-    return RunResult(**{key: data[key] for key in _TYPES} | {"notes": tuple(data["notes"]), "tracks": tracks})
-
-
-def _track(data: object, path: Path, key: str) -> TrackResult:
-    _check(data, _DICT, path, key)
-    assert isinstance(data, dict)
-    if set(data) != {"track_id", "group", "metrics"}:
-        raise ResultError(f"{path}: {key}: has {', '.join(data) or 'nothing'}, but needs track_id, group, metrics")
-    _check(data["track_id"], _STR, path, f"{key}.track_id")
-    _check(data["group"], _STR, path, f"{key}.group")
-    _check(data["metrics"], _DICT, path, f"{key}.metrics")
-    _check_values(data["metrics"], _OPTIONAL_NUMBER, path, f"{key}.metrics")
-    return TrackResult(data["track_id"], data["group"], data["metrics"])
-
-
-def _check_values(data: Mapping[str, object], types: tuple[type, ...], path: Path, key: str) -> None:
-    for name, value in data.items():
-        _check(value, types, path, f"{key}.{name}")
-
-
-def _check(value: object, types: tuple[type, ...], path: Path, key: str) -> None:
-    # bool is an int to Python, and NaN a number: neither is a figure.
-    if not isinstance(value, types) or isinstance(value, bool):
-        wanted = " or ".join("null" if t is type(None) else t.__name__ for t in types)
-        raise ResultError(f"{path}: {key}: {value!r} is no {wanted}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ResultError(f"{path}: {key}: {value} is no figure; null says that it is not defined")

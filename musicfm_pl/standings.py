@@ -182,6 +182,7 @@ class Table:
         not_run: What is missing, in words: a task nobody ran, or a task some row lacks.
         notes: What the runs ask to be said, each once, with its task.
         comparisons: Every encoder against the baselines that belong to it.
+        other_protocols: Names of those under which the same runs were evaluated, too.
     """
 
     corpus: str
@@ -197,6 +198,7 @@ class Table:
     not_run: tuple[str, ...]
     notes: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
+    other_protocols: tuple[str, ...]
 
 
 @dataclass(frozen=True)

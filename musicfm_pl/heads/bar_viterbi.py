@@ -1,15 +1,15 @@
-"""Viterbi decoding in madmom's space of bars, at the speed that its shape allows."""
+"""Viterbi decoding in madmom's spaces of beats and bars, at the speed that their shape allows."""
 
 from __future__ import annotations
 
 import numpy as np
-from madmom_infer.features.beats_hmm import BarTransitionModel, RNNDownBeatTrackingObservationModel
-from madmom_infer.ml.hmm import HiddenMarkovModel
+from madmom_infer.features.beats_hmm import BarTransitionModel, BeatTransitionModel
+from madmom_infer.ml.hmm import HiddenMarkovModel, ObservationModel
 from numpy.typing import ArrayLike, NDArray
 
 
 class BarHMM(HiddenMarkovModel):
-    """madmom's model of bars of one length: the same path, found faster and in less memory.
+    """madmom's model of bars of one length, or of beats: the same path, found faster and in less memory.
 
     In this space (Krebs, Böck & Widmer, ISMIR 2015) a beat of an interval of i frames is a chain of i states,
     and a choice is made only where one beat ends and the next begins. So a frame is a shift by one state, and
@@ -17,18 +17,19 @@ class BarHMM(HiddenMarkovModel):
     so that ties and rounding fall as they do there.
 
     Args:
-        transition_model: Transitions between beats of a `BarStateSpace`.
-        observation_model: Densities of no beat, beat and downbeat.
+        transition_model: Transitions between beats of a `BarStateSpace`, or of a `BeatStateSpace`, which is
+            a bar of one beat.
+        observation_model: Densities of no beat, beat and, of bars, downbeat.
     """
 
     def __init__(
-        self, transition_model: BarTransitionModel, observation_model: RNNDownBeatTrackingObservationModel
+        self, transition_model: BarTransitionModel | BeatTransitionModel, observation_model: ObservationModel
     ) -> None:
         super().__init__(transition_model, observation_model)
         space = transition_model.state_space
-        self._first_BI = np.stack(space.first_states).astype(np.intp)
+        self._first_BI = np.atleast_2d(np.stack(space.first_states)).astype(np.intp)
         # The states that lead into each beat: the ends of the beat before, cyclically.
-        self._from_BI = np.roll(np.stack(space.last_states), 1, axis=0).astype(np.intp)
+        self._from_BI = np.roll(np.atleast_2d(np.stack(space.last_states)), 1, axis=0).astype(np.intp)
         self._log_transition_BIJ = self._between_beats()
         self._pointers = np.asarray(observation_model.pointers, dtype=np.intp)
 
@@ -48,7 +49,7 @@ class BarHMM(HiddenMarkovModel):
         """The best path.
 
         Args:
-            observations: Probabilities of beat (that is no downbeat) and downbeat, (N, 2).
+            observations: Probabilities of beat (that is no downbeat) and downbeat, (N, 2), or of beat, (N,).
 
         Returns:
             The state of each frame (N,), and the path's log probability; an empty path if none is possible.
@@ -58,7 +59,7 @@ class BarHMM(HiddenMarkovModel):
         """
         log_densities = np.asarray(self.observation_model.log_densities(np.asarray(observations)))
         if np.isnan(log_densities).any():
-            raise ValueError("a probability of beat or downbeat is no number, or both add up to more than 1")
+            raise ValueError("a probability of beat or downbeat is no number, or they add up to more than 1")
         num_frames = len(log_densities)
         first_BI, from_BI, log_transition_BIJ = self._first_BI, self._from_BI, self._log_transition_BIJ
         beats, intervals = first_BI.shape

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar
+import copy
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch.nn.functional as F
@@ -27,11 +28,14 @@ class Estimate:
         spans: The estimate as labels of the head's kind, in seconds; it can be written like a reference.
         whole: One label for the whole track where the task has one (the key of a song); None otherwise.
         probabilities: In [0, 1] by label, where the task ranks labels instead of choosing (tags).
+        downbeats: Where downbeats were found by themselves and need not be beats; None where those labelled
+            "1" in `spans` are meant.
     """
 
     spans: Spans
     whole: str | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)
+    downbeats: Spans | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,18 @@ class Scores:
     summary: Metrics
     tracks: Sequence[Metrics]
     notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How logits become figures: what differs between the protocols of a task.
+
+    Each head has its own, with its arguments about decoding and scoring as fields.
+    """
+
+    def decoding(self) -> Hashable:
+        """What `Head.decode` depends on: rules that agree in it give the same estimates."""
+        return self
 
 
 class Head(nn.Module, abc.ABC):
@@ -68,6 +84,9 @@ class Head(nn.Module, abc.ABC):
     """Frames of output a second; None for one output a clip."""
     headline: ClassVar[tuple[str, ...]]
     """The figures of the study's table, the one to select by first."""
+
+    rules: Rules
+    """How it decodes and scores; its own until `under` says otherwise."""
 
     def __init__(self, dim: int, num_outputs: int, hidden_dim: int = 512, dropout: float = 0.2) -> None:
         super().__init__()
@@ -103,6 +122,22 @@ class Head(nn.Module, abc.ABC):
         Raises:
             ValueError: There is nothing to learn.
         """
+
+    def under(self, settings: Mapping[str, Any]) -> Self:
+        """This head with other rules; layers, labels and buffers are shared.
+
+        Args:
+            settings: Some of its rules by name; the others stay.
+
+        Raises:
+            ValueError: It has no such rule, or the value makes no sense.
+        """
+        known = [rule.name for rule in fields(self.rules)]
+        if unknown := [name for name in settings if name not in known]:
+            raise ValueError(f"{type(self).__name__} has no rule {', '.join(unknown)}; it has {', '.join(known)}")
+        other = copy.copy(self)
+        other.rules = replace(self.rules, **settings)
+        return other
 
     def num_frames(self, duration_s: float) -> int:
         """Frames of output N of a clip of this length; at least one."""

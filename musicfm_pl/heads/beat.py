@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal, final
+from collections.abc import Sequence
+from typing import ClassVar, final
 
-import mir_eval
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,8 +13,10 @@ from torch import Tensor
 from data_modules.corpora.base import Kind
 from data_modules.spans import Spans
 from musicfm_pl.heads.base import Estimate, Head, Metrics, Scores
-from musicfm_pl.heads.beat_decoders import DownbeatDBN, strongest_frames
-from musicfm_pl.heads.losses import binary_cross_entropy_of_known
+from musicfm_pl.heads.beat_decoders import decode_beats
+from musicfm_pl.heads.beat_rules import Activations, Average, BeatRules, Decoder, Tool
+from musicfm_pl.heads.beat_scores import Hits, beat_figures, f_measure
+from musicfm_pl.heads.losses import binary_cross_entropy_of_known, shift_tolerant_cross_entropy_of_known
 from musicfm_pl.heads.peaks import smeared_events
 from musicfm_pl.heads.timeline import mean_of_defined
 
@@ -32,17 +33,28 @@ class Beat(Head):
         dim: Width of the encoder's hidden state; the system passes it.
         hidden_dim: Width of one hidden layer; 0 for a linear head.
         dropout: Before the last layer.
-        decoder: `dbn` is madmom's dynamic Bayesian network over beats and downbeats; `minimal` is
-            beat_this's: the largest within 60 ms and above one half, downbeats moved to the nearest beat.
-        beats_per_bar: Bar lengths the DBN chooses from, one for a whole track. 3 and 4 are beat_this's;
-            classical music wants 2 and 6 as well. The study does not say.
-        min_bpm: Slowest tempo of the DBN, in beats a minute (madmom's and beat_this's).
-        max_bpm: Fastest tempo of the DBN (madmom's and beat_this's).
-        transition_lambda: How much the DBN prefers a steady tempo (madmom's and beat_this's).
-        widen_frames: Frames beside a beat that are targets too, halving with each (all-in-one: 1; MARBLE: 2).
+        decoder: `dbn` is madmom's dynamic Bayesian network over beats and downbeats; `two_dbns` are two of its
+            networks over beats alone, one of them for downbeats (MARBLE); `minimal` is beat_this's: the
+            largest within 60 ms and above one half, downbeats moved to the nearest beat.
+        activations: What `dbn` takes for a beat that is no downbeat: `subtracted` (beat_this) or `normalised`
+            (all-in-one).
+        beats_per_bar: Bar lengths `dbn` chooses from, one for a whole track. 3 and 4 are beat_this's and
+            all-in-one's; classical music wants 2 and 6 as well. The study does not say.
+        min_bpm: Slowest tempo of a DBN, in beats a minute (madmom's and beat_this's).
+        max_bpm: Fastest tempo of a DBN (madmom's and beat_this's).
+        min_downbeat_bpm: Slowest downbeats of `two_dbns`, in bars a minute (MARBLE's).
+        max_downbeat_bpm: Fastest downbeats of `two_dbns` (MARBLE's).
+        transition_lambda: How much a DBN prefers a steady tempo (madmom's and beat_this's).
+        widen_frames: Frames beside a beat that are targets too, halving with each (all-in-one: 1; MARBLE: 2);
+            None for 1, or 0 with a shift-tolerant loss.
+        shift_tolerance: Frames by which a beat may be early or late without loss (beat_this: 3); its targets
+            are not widened.
         beat_weight: By how much a frame with a beat counts more in the loss; above 1 activations grow.
         downbeat_weight: The same of downbeats.
         trim_s: Beats before this time are not scored (the field's 5 s, `mir_eval.beat.trim_beats`).
+        window_s: How far a beat may lie from its reference for the F-measure (the field's 70 ms).
+        average: F-measures of the set are means over `tracks`, or of all `beats` together (MARBLE).
+        tool: Whose CMLt and AMLt: `mir_eval`, or `madmom` (all-in-one).
     """
 
     task: ClassVar[str] = "beat"
@@ -50,6 +62,7 @@ class Beat(Head):
     rate_hz: ClassVar[float | None] = _RATE_HZ
     headline: ClassVar[tuple[str, ...]] = ("beat_f", "downbeat_f")
 
+    rules: BeatRules
     positive_weight: Tensor
 
     def __init__(
@@ -57,25 +70,49 @@ class Beat(Head):
         dim: int,
         hidden_dim: int = 512,
         dropout: float = 0.2,
-        decoder: Literal["dbn", "minimal"] = "dbn",
+        decoder: Decoder = "dbn",
+        activations: Activations = "subtracted",
         beats_per_bar: tuple[int, ...] = (3, 4),
         min_bpm: float = 55.0,
         max_bpm: float = 215.0,
+        min_downbeat_bpm: float = 18.0,
+        max_downbeat_bpm: float = 72.0,
         transition_lambda: float = 100.0,
-        widen_frames: int = 1,
+        widen_frames: int | None = None,
+        shift_tolerance: int = 0,
         beat_weight: float = 1.0,
         downbeat_weight: float = 1.0,
         trim_s: float = 5.0,
+        window_s: float = 0.07,
+        average: Average = "tracks",
+        tool: Tool = "mir_eval",
     ) -> None:
         super().__init__(dim, 2, hidden_dim, dropout)
-        if decoder not in ("dbn", "minimal"):
-            raise ValueError(f"head.decoder must be 'dbn' or 'minimal', got {decoder!r}")
+        self.rules = BeatRules(
+            decoder=decoder,
+            activations=activations,
+            beats_per_bar=beats_per_bar,
+            min_bpm=min_bpm,
+            max_bpm=max_bpm,
+            min_downbeat_bpm=min_downbeat_bpm,
+            max_downbeat_bpm=max_downbeat_bpm,
+            transition_lambda=transition_lambda,
+            trim_s=trim_s,
+            window_s=window_s,
+            average=average,
+            tool=tool,
+        )
+        if widen_frames is None:
+            widen_frames = 0 if shift_tolerance else 1
         if widen_frames < 0:
             raise ValueError(f"head.widen_frames must not be negative, got {widen_frames}")
-        self.decoder = decoder
+        if shift_tolerance < 0 or (shift_tolerance and widen_frames):
+            raise ValueError(
+                f"head.shift_tolerance must not be negative and goes with head.widen_frames 0, "
+                f"got {shift_tolerance} and {widen_frames}"
+            )
         self.widen_frames = widen_frames
-        self.trim_s = trim_s
-        self.dbn = DownbeatDBN(tuple(beats_per_bar), min_bpm, max_bpm, transition_lambda, _RATE_HZ)
+        self.shift_tolerance = shift_tolerance
         self.register_buffer("positive_weight", torch.tensor([beat_weight, downbeat_weight]), persistent=False)
 
     def targets(self, reference: Spans, duration_s: float) -> Tensor:
@@ -95,7 +132,11 @@ class Beat(Head):
         return torch.from_numpy(target_N2)
 
     def loss(self, logits_BNK: Tensor, targets_BNJ: Tensor) -> Tensor:
-        """Mean binary cross-entropy of both."""
+        """Mean binary cross-entropy of both, tolerant of shifts if so set."""
+        if self.shift_tolerance:
+            return shift_tolerant_cross_entropy_of_known(
+                logits_BNK, targets_BNJ, self.shift_tolerance, self.positive_weight
+            )
         return binary_cross_entropy_of_known(logits_BNK, targets_BNJ, self.positive_weight)
 
     def perfect_logits(self, targets_NJ: Tensor) -> Tensor:
@@ -103,50 +144,57 @@ class Beat(Head):
         return targets_NJ.nan_to_num(0.0).logit(eps=4.5e-5)
 
     def decode(self, logits_NK: NDArray[np.float32], duration_s: float) -> Estimate:
-        """Beats, labelled by position in the bar; "?" before the first downbeat that `minimal` finds."""
-        if self.decoder == "dbn":
-            frames, positions = self.dbn(logits_NK)
-        else:
-            frames, positions = strongest_frames(logits_NK, reach=round(0.06 * _RATE_HZ))
+        """Beats, labelled by position in the bar; "?" where it is not known."""
+        frames, positions, downbeats = decode_beats(logits_NK, self.rules, _RATE_HZ)
         # Frames are counted to the nearest, so the last may lie past the end by less than one.
-        times_s = np.minimum(frames / _RATE_HZ, duration_s)
-        return Estimate(Spans.events(times_s, ["?" if number == 0 else str(number) for number in positions]))
+        times_s, downbeats_s = (
+            np.minimum((np.zeros(0) if found is None else found) / _RATE_HZ, duration_s)
+            for found in (frames, downbeats)
+        )
+        return Estimate(
+            Spans.events(times_s, ["?" if number == 0 else str(number) for number in positions]),
+            downbeats=None if downbeats is None else Spans.events(downbeats_s, ["1"] * len(downbeats)),
+        )
 
     def score(self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]) -> Scores:
-        """F-measure (70 ms), CMLt and AMLt of beats and downbeats, means over tracks that have them."""
-        tracks: list[Metrics] = []
+        """F-measure, CMLt and AMLt of beats and downbeats over tracks that have them.
+
+        F-measures are averaged as `rules.average` says; CMLt and AMLt are always means over tracks.
+        """
+        tracks: list[dict[str, float | None]] = []
+        hits: dict[str, list[Hits]] = {"beat": [], "downbeat": []}
         for reference, estimate in zip(references, estimates, strict=True):
             found = estimate.spans
-            downbeats_s = None if "?" in reference.labels else reference.starts_s[_is_downbeat(reference)]
-            tracks.append(
-                {
-                    **self._figures("beat", reference.starts_s, found.starts_s),
-                    **self._figures("downbeat", downbeats_s, found.starts_s[_is_downbeat(found)]),
-                }
-            )
-        names = [f"{what}_{figure}" for what in ("beat", "downbeat") for figure in ("f", "cmlt", "amlt")]
+            pairs = {"beat": (reference.starts_s, found.starts_s)}
+            if "?" not in reference.labels:
+                own = found.starts_s[_is_downbeat(found)] if estimate.downbeats is None else estimate.downbeats.starts_s
+                pairs["downbeat"] = (reference.starts_s[_is_downbeat(reference)], own)
+            track: dict[str, float | None] = {f"{what}_{name}": None for what in hits for name in ("f", "cmlt", "amlt")}
+            for what, (reference_s, estimate_s) in pairs.items():
+                figures, counted = beat_figures(reference_s, estimate_s, self.rules)
+                track |= {f"{what}_{name}": value for name, value in figures.items()}
+                hits[what].append(counted)
+            tracks.append(track)
+        names = [f"{what}_{figure}" for what in hits for figure in ("f", "cmlt", "amlt")]
         summary = {name: mean_of_defined([track[name] for track in tracks]) for name in names}
+        if self.rules.average == "beats":
+            summary |= {f"{what}_f": f_measure(counted) for what, counted in hits.items()}
         return Scores(summary, tracks, self._notes(tracks))
 
-    def _figures(
-        self, what: str, reference_s: NDArray[np.float64] | None, estimate_s: NDArray[np.float64]
-    ) -> Mapping[str, float | None]:
-        """Figures of one track; None where there is nothing to find, which mir_eval gives 0 and a warning."""
-        f_measure = cmlt = amlt = None
-        if reference_s is not None:
-            reference_s = mir_eval.beat.trim_beats(reference_s, self.trim_s)
-            estimate_s = mir_eval.beat.trim_beats(estimate_s, self.trim_s)
-            if len(reference_s) > 0:
-                f_measure = mir_eval.beat.f_measure(reference_s, estimate_s) if len(estimate_s) else 0.0
-            if len(reference_s) > 1:
-                cmlt = amlt = 0.0
-                if len(estimate_s) > 1:
-                    _, cmlt, _, amlt = mir_eval.beat.continuity(reference_s, estimate_s)
-        figures = {"f": f_measure, "cmlt": cmlt, "amlt": amlt}
-        return {f"{what}_{name}": None if value is None else float(value) for name, value in figures.items()}
-
     def _notes(self, tracks: Sequence[Metrics]) -> list[str]:
-        notes = [f"Beats before {self.trim_s:g} s are not scored; figures are means over tracks."]
+        rules = self.rules
+        left_out = f"beats before {rules.trim_s:g} s are not scored" if rules.trim_s else "all beats are scored"
+        averages = "figures are means over tracks"
+        if rules.average == "beats":
+            averages = "F-measures are of the beats of all tracks together, other figures means over tracks"
+        decoders = {
+            "dbn": f"a DBN of bars of {' or '.join(map(str, rules.beats_per_bar))} beats",
+            "two_dbns": "two DBNs of beats alone, one for beats and one for downbeats",
+            "minimal": "peaks above one half",
+        }
+        notes = [
+            f"Decoded by {decoders[rules.decoder]}; {left_out}; {averages}; CMLt and AMLt are {rules.tool}'s.",
+        ]
         for what in ("beat", "downbeat"):
             undefined = sum(track[f"{what}_f"] is None for track in tracks)
             if undefined:

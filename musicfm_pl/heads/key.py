@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, final
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final, get_args
 
 import mir_eval
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from data_modules.corpora.base import Kind
 from data_modules.spans import Spans
-from musicfm_pl.heads.base import Estimate, Head, Metrics, Scores
+from musicfm_pl.heads.base import Estimate, Head, Metrics, Rules, Scores
 from musicfm_pl.heads.losses import cross_entropy_of_known
 from musicfm_pl.heads.timeline import (
     classes_by_frame,
@@ -28,12 +29,29 @@ _PITCHES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 _MODES = ("major", "minor")
 KEYS = tuple(f"{pitch} {mode}" for mode in _MODES for pitch in _PITCHES)
 """The classes, as mir_eval parses them."""
+Fifths = Literal["up", "both"]
 
 
 def key_class(label: str) -> int | None:
     """The class of a key, an index of `KEYS`; None for "X" and for modes other than major and minor."""
     pitch, mode = mir_eval.key.split_key_string(label)
     return None if pitch is None or mode not in _MODES else 12 * _MODES.index(mode) + pitch
+
+
+@final
+@dataclass(frozen=True)
+class KeyRules(Rules):
+    """How keys are scored; `Key` says what each one is.
+
+    Raises:
+        ValueError: A value makes no sense; the message names it.
+    """
+
+    fifths: Fifths
+
+    def __post_init__(self) -> None:
+        if self.fifths not in get_args(Fifths):
+            raise ValueError(f"head.fifths must be one of {', '.join(get_args(Fifths))}, got {self.fifths!r}")
 
 
 @final
@@ -46,6 +64,8 @@ class Key(Head):
         dim: Width of the encoder's hidden state; the system passes it.
         hidden_dim: Width of one hidden layer; 0 for a linear head.
         dropout: Before the last layer.
+        fifths: Half a point is given for a key that lies a fifth `up` from the right one (mir_eval), or in
+            `both` directions (MIREX since 2017).
     """
 
     task: ClassVar[str] = "key"
@@ -53,8 +73,11 @@ class Key(Head):
     rate_hz: ClassVar[float | None] = _RATE_HZ
     headline: ClassVar[tuple[str, ...]] = ("key_weighted",)
 
-    def __init__(self, dim: int, hidden_dim: int = 512, dropout: float = 0.2) -> None:
+    rules: KeyRules
+
+    def __init__(self, dim: int, hidden_dim: int = 512, dropout: float = 0.2, fifths: Fifths = "up") -> None:
         super().__init__(dim, len(KEYS), hidden_dim, dropout)
+        self.rules = KeyRules(fifths)
 
     def targets(self, reference: Spans, duration_s: float) -> Tensor:
         """The class of each frame, (N, 1); NaN where no key, or neither major nor minor, is annotated."""
@@ -77,9 +100,10 @@ class Key(Head):
     def score(self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]) -> Scores:
         """Figures of the song's key, and `key_local_accuracy`, the share of the time with the right key.
 
-        `key_weighted` is `mir_eval.key.weighted_score`; `key_weighted_mirex` gives half for a fifth in either
-        direction, as MIREX does since 2017; `key_accuracy` counts exact keys. All are means over tracks but
-        `key_local_accuracy`, which pools all seconds.
+        `key_weighted_up` is `mir_eval.key.weighted_score`; `key_weighted_both` gives half for a fifth in either
+        direction, as MIREX does since 2017; `key_weighted` is the one of them that `rules.fifths` names;
+        `key_accuracy` counts exact keys. All are means over tracks but `key_local_accuracy`, which pools all
+        seconds.
         """
         tracks: list[Metrics] = []
         right_s = known_s = 0.0
@@ -90,19 +114,31 @@ class Key(Head):
                 continue
             right, known = _local_agreement_s(reference, estimate.spans)
             right_s, known_s = right_s + right, known_s + known
-            forward = float(mir_eval.key.weighted_score(truth, found))
+            up = float(mir_eval.key.weighted_score(truth, found))
             # All relations but the fifth are the same both ways.
-            either = max(forward, float(mir_eval.key.weighted_score(found, truth)))
+            both = max(up, float(mir_eval.key.weighted_score(found, truth)))
             exact = float(key_class(truth) == key_class(found))
-            tracks.append(dict(zip(_FIGURES, (forward, either, exact, right / known), strict=True)))
+            chosen = up if self.rules.fifths == "up" else both
+            tracks.append(dict(zip(_FIGURES, (chosen, up, both, exact, right / known), strict=True)))
         summary: dict[str, float | None] = {
             name: mean_of_defined([track[name] for track in tracks]) for name in _FIGURES
         }
         summary["key_local_accuracy"] = right_s / known_s if known_s else None
-        return Scores(summary, tracks, _notes(references))
+        return Scores(summary, tracks, self._notes(references))
+
+    def _notes(self, references: Sequence[Spans]) -> list[str]:
+        fifths = "upwards only" if self.rules.fifths == "up" else "in both directions"
+        notes = [f"The reference key of a song is the one that lasts longest; key_weighted counts a fifth {fifths}."]
+        several = sum(len(_seconds_by_key(reference)) > 1 for reference in references)
+        if several:
+            notes.append(f"{several} of {len(references)} tracks change key.")
+        without = sum(not _seconds_by_key(reference) for reference in references)
+        if without:
+            notes.append(f"{without} of {len(references)} tracks have no major or minor key and are left out.")
+        return notes
 
 
-_FIGURES = ("key_weighted", "key_weighted_mirex", "key_accuracy", "key_local_accuracy")
+_FIGURES = ("key_weighted", "key_weighted_up", "key_weighted_both", "key_accuracy", "key_local_accuracy")
 
 
 def _seconds_by_key(reference: Spans) -> Mapping[int, float]:
@@ -135,14 +171,3 @@ def _local_agreement_s(reference: Spans, estimate: Spans) -> tuple[float, float]
             known += finish_s - begin_s
             right += (finish_s - begin_s) * (index == key_class(guess))
     return right, known
-
-
-def _notes(references: Sequence[Spans]) -> list[str]:
-    notes = ["The reference key of a song is the one that lasts longest; key_weighted counts a fifth upwards only."]
-    several = sum(len(_seconds_by_key(reference)) > 1 for reference in references)
-    if several:
-        notes.append(f"{several} of {len(references)} tracks change key.")
-    without = sum(not _seconds_by_key(reference) for reference in references)
-    if without:
-        notes.append(f"{without} of {len(references)} tracks have no major or minor key and are left out.")
-    return notes

@@ -12,7 +12,7 @@ from data_modules.spans import Spans
 from musicfm_pl.heads.timeline import fill_gaps
 
 _GAP = "gap"
-"""What stretches without a section are called; no function and no letter."""
+"""What stretches without a section are called, with a number each; no function and no letter."""
 _WINDOWS_S = {"hr05": 0.5, "hr3": 3.0}
 """How far a boundary may lie from its reference (MIREX)."""
 _LABEL_FIGURES = {
@@ -35,7 +35,7 @@ def has_functions(references: Iterable[Spans]) -> bool:
     return function_s > total_s / 2
 
 
-def section_figures(reference: Spans, estimate: Spans, trim: bool) -> Mapping[str, float | None]:
+def section_figures(reference: Spans, estimate: Spans, trim: bool, labelled: bool) -> Mapping[str, float | None]:
     """Figures of a track by name; None where one is not defined.
 
     mir_eval wants sections from 0 to one common end: that of the reference, to which the estimate is cut or
@@ -43,16 +43,17 @@ def section_figures(reference: Spans, estimate: Spans, trim: bool) -> Mapping[st
 
     Args:
         reference: Sections, of functions or letters; frame accuracy is defined where it `has_functions`.
-        estimate: Sections; figures about labels are defined where these are functions.
+        estimate: Sections; frame accuracy is defined where some are functions.
         trim: Whether the first and last boundary are left out of hit rates.
+        labelled: Whether labels of the estimate say which sections are alike; if not, it has boundaries only,
+            and figures about labels are not defined.
     """
     figures: dict[str, float | None] = {f"{name}_{part}": None for name in _WINDOWS_S for part in "prf"}
     figures |= dict.fromkeys(_LABEL_FIGURES) | {"frame_accuracy": None}
     if len(reference) == 0:
         return figures
     end_s = float(reference.ends_s.max())
-    truth = fill_gaps(reference, 0.0, end_s, _GAP)
-    found = fill_gaps(estimate, 0.0, end_s, _GAP)
+    truth, found = _without_gaps(reference, end_s), _without_gaps(estimate, end_s)
     for name, window_s in _WINDOWS_S.items():
         values: tuple[float | None, ...]
         # Trimmed, a single section has no boundary: none to find, or none found.
@@ -68,11 +69,18 @@ def section_figures(reference: Spans, estimate: Spans, trim: bool) -> Mapping[st
                 )
             )
         figures |= {f"{name}_{part}": value for part, value in zip("prf", values, strict=True)}
-    if any(label in FUNCTIONS for label in estimate.labels):
+    if labelled:
         figures |= _label_figures(truth, found)
-        if has_functions([reference]):
+        if has_functions([reference]) and has_functions([estimate]):
             figures["frame_accuracy"] = _frame_accuracy(truth, found)
     return figures
+
+
+def _without_gaps(spans: Spans, end_s: float) -> Spans:
+    """Sections from 0 to the end; no two gaps are alike, as in `mir_eval.util.adjust_intervals`."""
+    filled = fill_gaps(spans, 0.0, end_s, _GAP)
+    labels = (f"{_GAP} {at}" if label == _GAP else label for at, label in enumerate(filled.labels))
+    return Spans(filled.starts_s, filled.ends_s, tuple(labels))
 
 
 def _label_figures(truth: Spans, found: Spans) -> dict[str, float | None]:

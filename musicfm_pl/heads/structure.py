@@ -3,24 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, final
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, softmax
 from torch import Tensor
 
 from data_modules.corpora.base import Kind
 from data_modules.labels import FUNCTIONS
 from data_modules.spans import Spans
-from musicfm_pl.heads.base import Estimate, Head, Metrics, Scores
+from musicfm_pl.heads.base import Estimate, Head, Metrics, Rules, Scores
 from musicfm_pl.heads.losses import binary_cross_entropy_of_known, cross_entropy_of_known
 from musicfm_pl.heads.peaks import prominent_peaks, smeared_events
 from musicfm_pl.heads.section_scores import has_functions, section_figures
 from musicfm_pl.heads.timeline import classes_by_frame, mean_of_defined, perfect_class_logits
 
 _RATE_HZ = 8.0
+Pool = Literal["logits", "probabilities"]
+
+
+@final
+@dataclass(frozen=True)
+class StructureRules(Rules):
+    """How sections are decoded and scored; `Structure` says what each one is.
+
+    Raises:
+        ValueError: A value makes no sense; the message names it.
+    """
+
+    peak_s: float
+    surroundings_s: float
+    threshold: float
+    pool: Pool
+    trim: bool
+
+    def __post_init__(self) -> None:
+        if self.peak_s <= 0 or self.surroundings_s <= 0:
+            raise ValueError(
+                f"head.peak_s and head.surroundings_s must be positive, got {self.peak_s} and {self.surroundings_s}"
+            )
+        if self.pool not in get_args(Pool):
+            raise ValueError(f"head.pool must be one of {', '.join(get_args(Pool))}, got {self.pool!r}")
 
 
 @final
@@ -39,6 +65,8 @@ class Structure(Head):
         peak_s: A boundary has the largest activation within so many seconds (Ullrich et al., ISMIR 2014: 6).
         surroundings_s: It must exceed the mean activation within so many seconds (all-in-one: 12).
         threshold: By how much it must (all-in-one: 0).
+        pool: A section has the function whose mean over it is largest, of `logits` or of `probabilities`
+            (all-in-one).
         trim: Leave the first and last boundary, which are no estimate, out of the hit rates. mir_eval's
             default is not to; that makes figures higher.
     """
@@ -48,6 +76,7 @@ class Structure(Head):
     rate_hz: ClassVar[float | None] = _RATE_HZ
     headline: ClassVar[tuple[str, ...]] = ("frame_accuracy", "hr05_f")
 
+    rules: StructureRules
     knows_functions: Tensor
 
     def __init__(
@@ -60,19 +89,15 @@ class Structure(Head):
         peak_s: float = 6.0,
         surroundings_s: float = 12.0,
         threshold: float = 0.0,
+        pool: Pool = "logits",
         trim: bool = False,
     ) -> None:
         super().__init__(dim, 1 + len(FUNCTIONS), hidden_dim, dropout)
         if smear_frames < 0:
             raise ValueError(f"head.smear_frames must not be negative, got {smear_frames}")
-        if peak_s <= 0 or surroundings_s <= 0:
-            raise ValueError(f"head.peak_s and head.surroundings_s must be positive, got {peak_s} and {surroundings_s}")
         self.smear_frames = smear_frames
         self.boundary_weight = boundary_weight
-        self.peak_frames = max(1, round(peak_s * _RATE_HZ))
-        self.surrounding_frames = max(1, round(surroundings_s * _RATE_HZ))
-        self.threshold = threshold
-        self.trim = trim
+        self.rules = StructureRules(peak_s, surroundings_s, threshold, pool, trim)
         self.register_buffer("knows_functions", torch.tensor(True))
 
     def learn_labels(self, references: Iterable[Spans]) -> None:
@@ -107,10 +132,13 @@ class Structure(Head):
         return torch.cat([boundary_N[:, None], functions_NK], dim=1)
 
     def decode(self, logits_NK: NDArray[np.float32], duration_s: float) -> Estimate:
-        """Sections from 0 to the end of the track; each has the function with the largest mean logit."""
-        peaks = prominent_peaks(expit(logits_NK[:, 0]), self.peak_frames, self.surrounding_frames, self.threshold)
+        """Sections from 0 to the end of the track; each has the function with the largest mean."""
+        rules = self.rules
+        reach, surroundings = (max(1, round(s * _RATE_HZ)) for s in (rules.peak_s, rules.surroundings_s))
+        peaks = prominent_peaks(expit(logits_NK[:, 0]), reach, surroundings, rules.threshold)
         peaks = peaks[(peaks > 0) & (peaks / _RATE_HZ < duration_s)]
-        pieces = np.split(logits_NK[:, 1:], peaks)
+        functions_NK = logits_NK[:, 1:] if rules.pool == "logits" else softmax(logits_NK[:, 1:], axis=1)
+        pieces = np.split(functions_NK, peaks)
         if self.knows_functions.item():
             labels = [FUNCTIONS[int(piece.mean(axis=0).argmax())] for piece in pieces]
         else:
@@ -122,12 +150,12 @@ class Structure(Head):
         """Hit rates, agreement of labels and frame accuracy; all are means over tracks that have them.
 
         `hr05_*` and `hr3_*` are `mir_eval.segment.detection` at 0.5 and 3 s; `pairwise_f`, `nce_f` and
-        `v_measure` its agreement of labels up to their names, and not defined unless functions were learnt;
+        `v_measure` its agreement of labels up to their names, and not defined where letters were learnt;
         `frame_accuracy` is the share of the time with a function that has the right one, and not defined for
         letters.
         """
         tracks: list[Metrics] = [
-            section_figures(reference, estimate.spans, self.trim)
+            section_figures(reference, estimate.spans, self.rules.trim, bool(self.knows_functions))
             for reference, estimate in zip(references, estimates, strict=True)
         ]
         names = tracks[0] if tracks else ()
@@ -135,8 +163,9 @@ class Structure(Head):
         return Scores(summary, tracks, self._notes(references))
 
     def _notes(self, references: Sequence[Spans]) -> list[str]:
-        trimmed = "are left out of" if self.trim else "count in"
-        notes = [f"The first and last boundary of a track {trimmed} the hit rates (trim: {self.trim})."]
+        trim = self.rules.trim
+        trimmed = "are left out of" if trim else "count in"
+        notes = [f"The first and last boundary of a track {trimmed} the hit rates (trim: {trim})."]
         letters = sum(not has_functions([spans]) for spans in references)
         if letters:
             notes.append(

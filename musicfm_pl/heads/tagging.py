@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar, final
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final, get_args
 
 import numpy as np
 import torch
@@ -14,12 +15,29 @@ from torchmetrics.functional.classification import binary_auroc, binary_average_
 
 from data_modules.corpora.base import Kind
 from data_modules.spans import Spans
-from musicfm_pl.heads.base import Estimate, Head, Scores
+from musicfm_pl.heads.base import Estimate, Head, Rules, Scores
 from musicfm_pl.heads.losses import binary_cross_entropy_of_known
 from musicfm_pl.heads.timeline import mean_of_defined
 
 _LONGEST_LIST = 12
 """Tags that a note names before it counts the rest."""
+Pool = Literal["probabilities", "logits"]
+
+
+@final
+@dataclass(frozen=True)
+class TaggingRules(Rules):
+    """How clips become a track; `Tagging` says what each one is.
+
+    Raises:
+        ValueError: A value makes no sense; the message names it.
+    """
+
+    pool: Pool
+
+    def __post_init__(self) -> None:
+        if self.pool not in get_args(Pool):
+            raise ValueError(f"head.pool must be one of {', '.join(get_args(Pool))}, got {self.pool!r}")
 
 
 @final
@@ -32,6 +50,8 @@ class Tagging(Head):
             checkpoint brings its own.
         hidden_dim: Width of one hidden layer; 0 for a linear head.
         dropout: Before the last layer.
+        pool: A track has the mean of its clips' `probabilities`, or the probability of their mean `logits`
+            (MARBLE).
     """
 
     task: ClassVar[str] = "tagging"
@@ -39,8 +59,18 @@ class Tagging(Head):
     rate_hz: ClassVar[float | None] = None
     headline: ClassVar[tuple[str, ...]] = ("map", "roc_auc")
 
-    def __init__(self, dim: int, tags: list[str] | None = None, hidden_dim: int = 512, dropout: float = 0.2) -> None:
+    rules: TaggingRules
+
+    def __init__(
+        self,
+        dim: int,
+        tags: list[str] | None = None,
+        hidden_dim: int = 512,
+        dropout: float = 0.2,
+        pool: Pool = "probabilities",
+    ) -> None:
         super().__init__(dim, 0, hidden_dim, dropout)
+        self.rules = TaggingRules(pool)
         self.tags: tuple[str, ...] = ()
         self._is_fixed = tags is not None
         if tags is not None:
@@ -92,7 +122,9 @@ class Tagging(Head):
 
     def decode(self, logits_NK: NDArray[np.float32], duration_s: float) -> Estimate:
         """The probability of each tag, a mean over clips (rows), and as spans the tags above one half."""
-        probabilities_K = expit(logits_NK.astype(np.float64)).mean(axis=0)
+        logits_NK = logits_NK.astype(np.float64)
+        pool_logits = self.rules.pool == "logits"
+        probabilities_K = expit(logits_NK.mean(axis=0)) if pool_logits else expit(logits_NK).mean(axis=0)
         by_tag = dict(zip(self.tags, probabilities_K.tolist(), strict=True))
         chosen = [(0.0, duration_s, tag) for tag, probability in by_tag.items() if probability > 0.5]
         return Estimate(Spans.of(chosen), probabilities=by_tag)
@@ -129,7 +161,8 @@ class Tagging(Head):
             ],
             "the head does not know them": sorted(tested - set(self.tags)),
         }
-        return [f"Means over {num_scored} of {len(self.tags)} tags."] + [
+        pooled = f"clips of a track are averaged as {self.rules.pool}"
+        return [f"Means over {num_scored} of {len(self.tags)} tags; {pooled}."] + [
             f"Left out, as {reason}: {_listed(tags)}." for reason, tags in left_out.items() if tags
         ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from data_modules import SAMPLE_RATE
 from data_modules.batches import TaskBatch
 from data_modules.mel import LogMel
-from data_modules.spans import Spans
 from data_modules.task import TaskData
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.heads.base import Estimate, Head, Scores
 from musicfm_pl.systems.digest import encoder_digest
+from musicfm_pl.systems.judge import Judge
 from musicfm_pl.systems.schedule import warmup_cosine
 from musicfm_pl.systems.windows import Window, lattice, plan, stitch
 
@@ -80,8 +80,8 @@ class TaskModel(L.LightningModule):
         self.warmup_steps = warmup_steps
         self.overlap = overlap
         self.window_batch = window_batch
-        self.scores: Scores | None = None
-        self._judged: list[tuple[str, Spans, Estimate, float]] = []
+        self.judge: Judge | None = None
+        self.scores: Mapping[str, Scores] = {}
         if freeze:
             # Lightning leaves modes as they are, and modules are made in training mode.
             encoder.requires_grad_(False).eval()
@@ -214,10 +214,9 @@ class TaskModel(L.LightningModule):
 
     def test_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Decodes a whole track."""
+        assert self.judge is not None
         logits_NK = self.track_logits(batch.features, batch.duration_s)
-        estimate = self.head.decode(logits_NK.numpy(), batch.duration_s)
-        reference = batch.references[0][self.head.kind]
-        self._judged.append((batch.track_ids[0], reference, estimate, batch.duration_s))
+        self.judge.add(batch.track_ids[0], batch.references[0][self.head.kind], logits_NK, batch.duration_s)
 
     def predict_step(self, batch: TaskBatch, batch_idx: int) -> tuple[str, Estimate]:
         """The estimate for a whole audio file, by the same way as at test."""
@@ -229,29 +228,16 @@ class TaskModel(L.LightningModule):
 
     def on_test_epoch_start(self) -> None:
         """Forgets what an earlier test judged."""
-        self._judged = []
+        self.judge = Judge(self.head)
 
     def on_test_epoch_end(self) -> None:
-        """Scores all tracks together."""
-        judged = self._gathered()
-        _, references, estimates, durations_s = zip(*judged, strict=True)
-        self.scores = self.head.score(references, estimates, durations_s)
-        for name, value in self.scores.summary.items():
+        """Scores all tracks together, under every protocol; those of the head's own are logged."""
+        assert self.judge is not None
+        self.judge.gather(self.trainer.world_size)
+        self.scores = self.judge.scores()
+        for name, value in self.scores[self.judge.own].summary.items():
             if value is not None and "/" not in name:
                 self.log(f"test/{name}", value, rank_zero_only=True)
-
-    @property
-    def tested_tracks(self) -> list[str]:
-        """Names of the tracks in `scores.tracks`, in its order."""
-        return [track_id for track_id, *_ in self._judged]
-
-    def _gathered(self) -> list[tuple[str, Spans, Estimate, float]]:
-        if self.trainer.world_size > 1:
-            gathered: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(gathered, self._judged)
-            unique = {row[0]: row for rows in gathered for row in rows}  # ranks may have judged the same track
-            self._judged = [unique[track_id] for track_id in sorted(unique)]
-        return self._judged
 
     def _states_digest(self) -> str:
         """Of everything that the cached hidden states depend on, but the corpus."""

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from musicfm_pl.heads.beat import Beat
+from musicfm_pl.protocols.presets import protocol_names
 from musicfm_pl.results import RunResult, read_result, read_results
 
 TASKS = ("beat", "chord", "structure", "key", "tagging")
@@ -61,6 +62,9 @@ def test_every_task_has_a_result_for_every_encoder(results: dict[tuple[str, str]
         assert [track.track_id for track in result.tracks] == ["song6", "song7"]
         assert [track.group for track in result.tracks] == ["song6", "song7"]
         assert any(value is not None for value in result.summary.values()), (task, name)
+        assert list(result.evaluations) == protocol_names(task)
+        for evaluation in result.evaluations.values():
+            assert [track.track_id for track in evaluation.tracks] == ["song6", "song7"]
     assert results["beat", "Pretrained"].name == "Conformer 2M, pretrained"
     assert results["beat", "Untrained"].name == "Conformer 2M, random"
     assert results["beat", "MelFrames"].name == "MelFrames"
@@ -86,6 +90,22 @@ def test_the_leaderboard_shows_them(runs: Path, tmp_path: Path, capsys: pytest.C
     assert "miniature" in text
     assert "Conformer 2M, pretrained" in (tmp_path / "leaderboard.html").read_text()
     assert "pretrained" in capsys.readouterr().out
+
+
+def test_a_leaderboard_of_another_protocol(runs: Path, tmp_path: Path) -> None:
+    command.succeed("leaderboard", "--results", runs, "--out", tmp_path, "--protocol", "marble")
+    assert "Probing on miniature, protocol marble" in (tmp_path / "LEADERBOARD.md").read_text()
+    code, stderr = command.fail("leaderboard", "--results", runs, "--out", tmp_path, "--protocol", "mirax")
+    assert code == 2
+    assert "--protocol: no result is under 'mirax'; there are musicfm" in stderr
+
+
+def test_a_test_prints_all_protocols(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command.succeed("test", "--run_dir", runs / "beat" / "MelFrames")
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in protocol_names("beat"))
+    assert "Test metric" not in printed, "Lightning's own table would show one of them"
+    assert "not reproduced of marble" in printed
 
 
 @pytest.mark.parametrize("freeze", ["true", "false"])

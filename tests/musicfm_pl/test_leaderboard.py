@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from jsonargparse import auto_cli
 from rich.console import Console
 
-from musicfm_pl.leaderboard import build, leaderboard, published
+from musicfm_pl.leaderboard import build, leaderboard, published, under
 from musicfm_pl.leaderboard_html import page
 from musicfm_pl.leaderboard_text import comma_separated, markdown, show
-from musicfm_pl.results import Role, RunResult, Stage, Task, TrackResult, write_result
+from musicfm_pl.results import Evaluation, Role, RunResult, Stage, Task, TrackResult, write_result
 from musicfm_pl.standings import Cell, Table
 
 METRICS: dict[Task, dict[str, float | None]] = {
@@ -171,6 +171,35 @@ def test_corpora_splits_and_protocols_never_share_a_table() -> None:
     assert [table.corpus for table in board.pretraining] == ["dcml", "tiny"]
 
 
+def with_marble(runs: list[RunResult]) -> list[RunResult]:
+    """Runs that were evaluated under MARBLE's protocol too, where there is one of the task."""
+    return [
+        replace(run, others={"marble": Evaluation(dict.fromkeys(run.summary, 0.125))})
+        if run.task in ("beat", "chord", "key", "tagging")
+        else run
+        for run in runs
+    ]
+
+
+def test_another_protocol_has_its_own_tables() -> None:
+    runs = with_marble(study())
+    table = only_table(runs)
+    assert (table.protocol, table.other_protocols) == ("musicfm", ("marble",))
+    assert "0.125" not in markdown(build(runs))
+    assert "(the same runs also under marble: --protocol NAME)" in markdown(build(runs))
+
+    board = build(under(runs, "marble"))
+    (table,) = board.tables
+    assert table.protocol == "marble"
+    assert {column.task for column in table.columns} == {"beat", "chord", "key", "tagging"}, "structure has no such"
+    assert {value for row in table.rows for cell in row.cells for value in cell.values} == {0.125}
+    assert [table.protocol for table in board.pretraining] == ["musicfm"]
+    for text in (markdown(board), text_of(page(board))):
+        assert "Probing on dcml, protocol marble" in text
+    with pytest.raises(ValueError, match="--protocol: no result is under 'mirax'; there are musicfm, marble"):
+        under(runs, "mirax")
+
+
 def test_layers_of_one_name_are_rows_and_doubles_are_refused() -> None:
     runs = [replace(run, layer=layer, run=f"{run.run}/{layer}") for run in study()[:5] for layer in (1, 2, None)]
     labels = [row.label for row in only_table(runs).rows]
@@ -276,6 +305,10 @@ def test_the_command_writes_three_files(tmp_path: Path, capsys: pytest.CaptureFi
     auto_cli(leaderboard, args=["--results", str(tmp_path / "runs"), "--out", str(out)])
     assert {path.name: path.read_bytes() for path in out.iterdir()} == first
     assert first["LEADERBOARD.md"].decode() == markdown(build(study()))
+    for run in with_marble(study()):
+        write_result(tmp_path / "runs" / run.run, run)
+    auto_cli(leaderboard, args=["--results", str(tmp_path / "runs"), "--out", str(out), "--protocol", "marble"])
+    assert "protocol marble" in (out / "LEADERBOARD.md").read_text()
 
 
 def test_no_results_are_an_error(tmp_path: Path) -> None:

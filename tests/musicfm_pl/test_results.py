@@ -14,7 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musicfm_pl.provenance import IGNORED_KEYS, config_digest, machine, versions
-from musicfm_pl.results import ResultError, RunResult, TrackResult, read_result, read_results, write_result
+from musicfm_pl.results import (
+    Evaluation,
+    ResultError,
+    RunResult,
+    TrackResult,
+    read_result,
+    read_results,
+    write_result,
+)
 
 RESULT = RunResult(
     run="probe/conformer/seed0/beat",
@@ -41,13 +49,27 @@ RESULT = RunResult(
         TrackResult("a/Für Elise", "a", {"beat_f": 1 / 3, "downbeat_f": None}),
         TrackResult("b", "b", {"beat_f": 4 / 15, "downbeat_f": None}),
     ),
+    others={
+        "marble": Evaluation(
+            {"beat_f": 0.25, "downbeat_f": 0.0},
+            ("not a clip of 10 s",),
+            (TrackResult("a/Für Elise", "a", {"beat_f": 0.2}), TrackResult("b", "b", {"beat_f": 0.3})),
+        ),
+        "bare": Evaluation({}),
+    },
 )
+EVALUATION = {"summary": {}, "notes": [], "tracks": []}
 
 
 def changed(tmp_path: Path, **values: Any) -> Path:
     path = write_result(tmp_path, RESULT)
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
     return path
+
+
+def own(**values: Any) -> dict[str, Any]:
+    """What to change for an own evaluation that has other values."""
+    return {"protocols": {"musicfm": EVALUATION | values}}
 
 
 def test_comes_back_the_same(tmp_path: Path) -> None:
@@ -58,6 +80,7 @@ def test_comes_back_the_same(tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert list(json.loads(text))[:3] == ["schema", "run", "name"]
     assert "Für Elise" in text
+    assert sum("track_id" in line for line in text.splitlines()) == 4, "one track a line"
     write_result(tmp_path / "again", read_result(path))
     assert (tmp_path / "again" / "results.json").read_bytes() == path.read_bytes()
 
@@ -72,7 +95,8 @@ def test_floats_are_kept(tmp_path_factory: pytest.TempPathFactory, summary: dict
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"schema": 2}, "results.json: schema 2, but this version reads schema 1"),
+        ({"schema": 3}, "results.json: schema 3, but this version reads schema 2"),
+        ({"schema": 1}, r"make it anew with `musicfm test --run_dir \S+`, or of a pretraining run with"),
         ({"colour": "red"}, "results.json: unknown key colour"),
         ({"seed": "0"}, "results.json: seed: '0' is no int"),
         ({"seed": True}, "results.json: seed: True is no int"),
@@ -80,12 +104,16 @@ def test_floats_are_kept(tmp_path_factory: pytest.TempPathFactory, summary: dict
         ({"name": ""}, "results.json: name: empty"),
         ({"task": "genre"}, "results.json: task: 'genre' is none of beat, chord"),
         ({"stage": "pretrain"}, "results.json: task: 'beat' in stage 'pretrain'"),
-        ({"summary": {"beat_f": "high"}}, r"results.json: summary.beat_f: 'high' is no int or float or null"),
-        ({"summary": {"beat_f": float("nan")}}, "results.json: summary.beat_f: nan is no figure"),
-        ({"notes": [1]}, r"results.json: notes\[0\]: 1 is no str"),
-        ({"num_tracks": 3}, "results.json: num_tracks: 3, but tracks has 2 rows"),
-        ({"tracks": [{"track_id": "a"}]}, r"results.json: tracks\[0\]: has track_id, but needs"),
-        ({"tracks": ["a"]}, r"results.json: tracks\[0\]: 'a' is no dict"),
+        ({"protocol": "mirex"}, "results.json: protocol: 'mirex' is none of musicfm, marble, bare"),
+        ({"protocols": {"musicfm": []}}, r"protocols.musicfm: \[\] is no dict"),
+        ({"protocols": {"musicfm": {"summary": {}}}}, "protocols.musicfm: missing notes, tracks"),
+        (own(colour="red"), "protocols.musicfm: unknown key colour"),
+        (own(summary={"beat_f": "high"}), "protocols.musicfm.summary.beat_f: 'high' is no int or float or null"),
+        (own(summary={"beat_f": float("nan")}), "protocols.musicfm.summary.beat_f: nan is no figure"),
+        (own(notes=[1]), r"protocols.musicfm.notes\[0\]: 1 is no str"),
+        ({"num_tracks": 3}, "results.json: num_tracks: 3, but protocols.musicfm.tracks has 2 rows"),
+        (own(tracks=[{"track_id": "a"}]), r"protocols.musicfm.tracks\[0\]: has track_id, but needs"),
+        (own(tracks=["a"]), r"protocols.musicfm.tracks\[0\]: 'a' is no dict"),
     ],
 )
 def test_says_which_key_is_wrong(tmp_path: Path, values: dict[str, Any], message: str) -> None:
@@ -106,6 +134,16 @@ def test_a_missing_key_and_a_broken_file_are_named(tmp_path: Path) -> None:
     path.write_text("[]")
     with pytest.raises(ResultError, match="not a result, but a JSON list"):
         read_result(path)
+
+
+def test_the_figures_of_another_protocol() -> None:
+    marble = RESULT.under("marble")
+    assert (marble.protocol, marble.summary["beat_f"], marble.tracks[1].metrics) == ("marble", 0.25, {"beat_f": 0.3})
+    assert list(marble.evaluations) == ["marble", "musicfm", "bare"]
+    assert marble.under("musicfm").evaluations == RESULT.evaluations
+    assert (marble.run, marble.seed, marble.config_digest) == (RESULT.run, RESULT.seed, RESULT.config_digest)
+    with pytest.raises(KeyError):
+        RESULT.under("mirex")
 
 
 def test_a_bad_result_is_not_written(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_dbn_gives_madmoms_beats(head: Beat, madmom: DBNDownBeatTrackingProcesso
     for beats_per_bar, bpm in ((3, 140), (4, 88)):
         beats = _beats(12.0, bpm, beats_per_bar, jitter=0.015)
         logits = _noisy_logits(head, beats, 12.0, 0.8)
-        frames, positions = ours(logits)
+        frames, positions = ours(dbn_probabilities(logits))
         expected = madmom(dbn_probabilities(logits))
         np.testing.assert_allclose(frames / 50, expected[:, 0])
         np.testing.assert_array_equal(positions, expected[:, 1])
@@ -132,8 +132,9 @@ def test_round_trip(bpm: float, beats_per_bar: int, first_s: float, jitter: floa
     beats = _beats(num_s, bpm, beats_per_bar, first_s, jitter)
     # Trimmed, a beat at 5 s may be counted on one side only.
     summary = Beat(4, decoder=decoder, trim_s=0.0).ceiling([beats], [num_s]).summary
-    assert summary["beat_f"] >= 0.99
-    assert summary["downbeat_f"] >= 0.99
+    # madmom may not see the last beat, of which it hears only the beginning.
+    for what, number in (("beat", len(beats)), ("downbeat", beats.labels.count("1"))):
+        assert summary[f"{what}_f"] >= 2 * (number - 1) / (2 * number - 1) - 1e-9
     assert summary["beat_amlt"] >= 0.97
 
 
@@ -208,6 +209,102 @@ def test_targets_are_widened_and_stay_in_the_clip():
     assert Beat(4, widen_frames=2).targets(beats, 1.0)[8:13, 0].tolist() == [0.25, 0.5, 1, 0.5, 0.25]
 
 
+def _beat_this_loss(logits_N: np.ndarray, targets_N: np.ndarray, tolerance: int, weight: float) -> float:
+    """Frame by frame, as the paper words it; the outer frames do not count."""
+    losses = []
+    for frame in range(2 * tolerance, len(logits_N) - 2 * tolerance):
+        highest = logits_N[frame - tolerance : frame + tolerance + 1].max()
+        if targets_N[frame]:
+            losses.append(weight * np.log1p(np.exp(-highest)))
+        elif targets_N[frame - 2 * tolerance : frame + 2 * tolerance + 1].any():
+            losses.append(0.0)
+        else:
+            losses.append(np.log1p(np.exp(highest)))
+    return float(np.mean(losses))
+
+
+@pytest.mark.parametrize(("tolerance", "weight"), [(1, 1.0), (3, 1.0), (3, 7.0)])
+def test_shift_tolerant_loss_is_beat_thises(tolerance: int, weight: float):
+    head = Beat(4, shift_tolerance=tolerance, beat_weight=weight, downbeat_weight=weight)
+    targets_N2 = head.targets(_beats(6.0, 130, 4), 6.0)
+    assert set(targets_N2.unique().tolist()) == {0, 1}, "not widened"
+    logits_N2 = torch.randn(targets_N2.shape, generator=torch.Generator().manual_seed(tolerance))
+    expected = [
+        _beat_this_loss(logits_N2[:, column].numpy(), targets_N2[:, column].numpy(), tolerance, weight)
+        for column in range(2)
+    ]
+    assert head.loss(logits_N2[None], targets_N2[None]).item() == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_a_shift_within_the_tolerance_costs_nothing():
+    head = Beat(4, shift_tolerance=3)
+    beats = _beats(10.0, 100, 4, first_s=0.5)
+    targets, plain = head.targets(beats, 10.0)[None], Beat(4, widen_frames=0)
+    exact = head.perfect_logits(targets[0])[None]
+    for frames in (-3, 2):
+        shifted = exact.roll(frames, dims=1)
+        torch.testing.assert_close(head.loss(shifted, targets), head.loss(exact, targets))
+        assert plain.loss(shifted, targets) > 100 * plain.loss(exact, targets)
+    assert head.loss(exact.roll(5, dims=1), targets) > 100 * head.loss(exact, targets)
+
+
+def test_shift_tolerant_loss_of_what_is_not_known_and_of_short_clips():
+    head = Beat(4, shift_tolerance=3)
+    targets = head.targets(_beats(6.0, 130, 4), 6.0)[None]
+    logits = torch.randn(targets.shape, requires_grad=True)
+    half = targets.clone()
+    half[..., 1] = torch.nan
+    expected = head.loss(torch.cat([logits[..., :1]] * 2, dim=2), torch.cat([targets[..., :1]] * 2, dim=2))
+    torch.testing.assert_close(head.loss(logits, half), expected)
+    nothing = head.loss(logits, torch.full_like(targets, torch.nan))
+    nothing.backward()
+    assert nothing.item() == 0 and logits.grad is not None
+    assert head.loss(torch.zeros(1, 5, 2), torch.zeros(1, 5, 2)).item() == pytest.approx(np.log(2))
+
+
+def test_two_dbns_find_downbeats_by_themselves():
+    head = Beat(4, decoder="two_dbns")
+    beats = _beats(30.0, 120, 4, first_s=0.5)
+    perfect = head.perfect_logits(head.targets(beats, 30.0)).numpy()
+    perfect[:, 1] = np.roll(perfect[:, 1], 4)  # 80 ms late: no beat, and outside of the window
+    estimate = head.decode(perfect, 30.0)
+    assert estimate.downbeats is not None
+    true_s = beats.starts_s[np.array([label == "1" for label in beats.labels])]
+    np.testing.assert_allclose(estimate.downbeats.starts_s[:14], true_s[:14] + 0.08, atol=0.011)
+    assert set(estimate.downbeats.labels) == {"1"}
+    first = estimate.spans.labels.index("1")
+    assert estimate.spans.labels[first : first + 8] == tuple("12341234"), "labelled by the nearest beat"
+    summary = head.score([beats], [estimate], [30.0]).summary
+    assert summary["beat_f"] > 0.98
+    assert summary["downbeat_f"] == 0
+
+
+@given(st.lists(st.tuples(st.floats(-500, 500), st.floats(-500, 500)), min_size=1, max_size=20))
+def test_normalised_activations_leave_room_for_no_beat(logits: list[tuple[float, float]]):
+    probabilities = dbn_probabilities(np.array(logits), "normalised")
+    assert (probabilities > 0).all()
+    assert (probabilities.sum(axis=1) < 1).all()
+
+
+def test_normalised_activations_are_all_in_ones():
+    beat, downbeat = 0.6, 0.2
+    logits = np.log([[beat / (1 - beat), downbeat / (1 - downbeat)]])
+    parts = np.array([beat - downbeat, downbeat, ((1 - beat) + (1 - downbeat)) / 2])
+    np.testing.assert_allclose(dbn_probabilities(logits, "normalised")[0], (parts / parts.sum())[:2])
+
+
+def test_window_and_averages_are_settings():
+    reference = _beats(20.0, 60, 4, first_s=0.5)
+    late = Estimate(Spans.events(reference.starts_s + 0.1, reference.labels))
+    assert Beat(4).score([reference], [late], [21.0]).summary["beat_f"] == 0
+    assert Beat(4, window_s=0.11).score([reference], [late], [21.0]).summary["beat_f"] == 1
+    fast = _beats(20.0, 180, 4)
+    both = ([reference, fast], [late, Estimate(fast)], [21.0, 20.0])
+    true, hit = (reference.starts_s > 5).sum() + (fast.starts_s > 5).sum(), (fast.starts_s > 5).sum()
+    assert Beat(4).score(*both).summary["beat_f"] == pytest.approx(0.5)
+    assert Beat(4, average="beats").score(*both).summary["beat_f"] == pytest.approx(hit / true)
+
+
 def test_weights_raise_the_loss_of_missed_beats():
     beats = _beats(6.0, 120, 4)
     targets = Beat(4).targets(beats, 6.0)[None]
@@ -223,6 +320,13 @@ def test_weights_raise_the_loss_of_missed_beats():
         {"beats_per_bar": (0,)},
         {"min_bpm": 100.0, "max_bpm": 90.0},
         {"widen_frames": -1},
+        {"min_downbeat_bpm": 80.0},
+        {"window_s": 0.0},
+        {"average": "micro"},
+        {"activations": "raw"},
+        {"tool": "scipy"},
+        {"shift_tolerance": -1},
+        {"shift_tolerance": 3, "widen_frames": 1},
     ],
 )
 def test_settings_that_make_no_sense_are_named(settings: dict):

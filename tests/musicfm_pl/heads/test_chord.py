@@ -119,6 +119,9 @@ def test_figures_pool_seconds_over_tracks():
     assert scores.summary["chord_majmin_by_track"] == pytest.approx(0.5)
     assert [track["chord_majmin"] for track in scores.tracks] == [1, 0, None]
     assert any("33.3%" in note for note in scores.notes)
+    by_track = Chord(4, average="tracks").score(references, estimates, [1.0, 9.0, 5.0])
+    assert by_track.summary["chord_majmin"] == by_track.summary["chord_majmin_by_track"] == pytest.approx(0.5)
+    assert by_track.tracks == scores.tracks
 
 
 def test_a_gap_in_the_reference_is_not_scored_and_one_in_the_estimate_is_no_chord():
@@ -150,7 +153,9 @@ def test_x_is_never_an_answer():
     assert Chord(4, vocabulary="large").decode(logits, 1.0).spans.labels == ("C:maj",)
 
 
-@pytest.mark.parametrize("settings", [{"vocabulary": "small"}, {"self_transition": 1.0}, {"self_transition": 0.01}])
+@pytest.mark.parametrize(
+    "settings", [{"vocabulary": "small"}, {"average": "beats"}, {"self_transition": 1.0}, {"self_transition": 0.01}]
+)
 def test_settings_that_make_no_sense_are_named(settings: dict):
     with pytest.raises(ValueError, match=f"head.{next(iter(settings))}"):
         Chord(4, **settings)

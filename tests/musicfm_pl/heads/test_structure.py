@@ -51,8 +51,9 @@ def test_round_trip_of_letters_is_of_boundaries(sections: Spans):
 
 
 @settings(max_examples=30, deadline=None)
-@given(_sections(FUNCTIONS), _sections(FUNCTIONS), st.booleans())
-def test_scores_are_mir_evals(reference: Spans, estimate: Spans, trim: bool):
+@given(_sections(FUNCTIONS), _sections(FUNCTIONS), st.sampled_from([0.0, 2.3]), st.booleans())
+def test_scores_are_mir_evals(reference: Spans, estimate: Spans, late_s: float, trim: bool):
+    estimate = Spans(estimate.starts_s + late_s, estimate.ends_s + late_s, estimate.labels)
     summary = Structure(4, trim=trim).score([reference], [Estimate(estimate)], [float(reference.ends_s[-1])]).summary
     true_s, true_labels = mir_eval.util.adjust_intervals(reference.intervals_s, list(reference.labels), t_min=0)
     # Cut beforehand: of a span that starts at t_max mir_eval makes one of no length, and refuses it.
@@ -133,6 +134,14 @@ def test_a_weak_activation_still_finds_its_boundaries():
     assert Structure(4, threshold=0.1).decode(logits, 90.0).spans.starts_s.tolist() == [0, 30, 60]
 
 
+def test_a_function_by_mean_logit_or_mean_probability():
+    logits = np.full((80, 8), -9.0, dtype=np.float32)
+    logits[:50, 1 + FUNCTIONS.index("verse")] = 1.0
+    logits[50:, 1 + FUNCTIONS.index("chorus")] = 20.0
+    assert Structure(4).decode(logits, 10.0).spans.labels == ("chorus",)
+    assert Structure(4, pool="probabilities").decode(logits, 10.0).spans.labels == ("verse",)
+
+
 def test_boundary_weight():
     targets = Structure(4).targets(Spans.of([(0, 10, "A"), (10, 20, "B")]), 20.0)[None]
     logits = torch.zeros(1, targets.shape[1], 8)
@@ -153,7 +162,7 @@ def test_a_level_activation_has_no_peak(value: float, num_frames: int):
     assert len(prominent_peaks(np.full(num_frames, value), 48, 96, 0.0)) == 0
 
 
-@pytest.mark.parametrize("settings", [{"smear_frames": -1}, {"peak_s": 0.0}, {"surroundings_s": -1.0}])
+@pytest.mark.parametrize("settings", [{"smear_frames": -1}, {"peak_s": 0.0}, {"surroundings_s": -1.0}, {"pool": "a"}])
 def test_settings_that_make_no_sense_are_named(settings: dict):
     with pytest.raises(ValueError, match=f"head.*{next(iter(settings))}"):
         Structure(4, **settings)

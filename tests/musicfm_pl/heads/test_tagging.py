@@ -107,4 +107,8 @@ def test_clips_are_averaged_as_probabilities():
     estimate = head.decode(np.array([[9.0, -9.0], [9.0, -9.0], [-9.0, 9.0]], dtype=np.float32), 30.0)
     assert estimate.probabilities == pytest.approx({"fast": 2 / 3, "slow": 1 / 3}, abs=1e-3)
     assert estimate.spans == _tagged("fast")
+    logits = np.array([[20.0, 0.0], [-1.0, 0.0], [-1.0, 0.0]], dtype=np.float32)
+    by_logits = Tagging(4, tags=["fast", "slow"], pool="logits").decode(logits, 30.0)
+    assert by_logits.probabilities == pytest.approx({"fast": 1 / (1 + np.exp(-6)), "slow": 0.5})
+    assert head.decode(logits, 30.0).probabilities["fast"] < 0.6
     assert isinstance(estimate, Estimate)

@@ -1,0 +1,84 @@
+"""The test of a task: whole tracks decoded and scored under every protocol at once, from the same logits."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+
+from data_modules.spans import Spans
+from musicfm_pl.heads.base import Estimate, Head, Scores
+from musicfm_pl.protocols.presets import CUSTOM, protocols
+
+
+class Judged(NamedTuple):
+    """A track: its labels, and what was estimated under each protocol."""
+
+    track_id: str
+    reference: Spans
+    estimates: Mapping[str, Estimate]
+    duration_s: float
+
+
+class Judge:
+    """Judges tracks one by one, and then all together.
+
+    Attributes:
+        own: The protocol under which the head's own rules fall; `custom` if they fall under none.
+        tracks: What was judged.
+
+    Args:
+        head: The task, with what it has learnt.
+
+    Raises:
+        ValueError: A protocol names a rule that the head does not have.
+    """
+
+    def __init__(self, head: Head) -> None:
+        named = protocols(head.task)
+        views = {}
+        for protocol in named:
+            try:
+                views[protocol.name] = head.under(protocol.settings)
+            except ValueError as error:
+                raise ValueError(f"protocol {protocol.name!r} of {head.task}: {error}") from error
+        self.own = next((name for name, view in views.items() if view.rules == head.rules), CUSTOM)
+        self._heads = {self.own: head} | {name: view for name, view in views.items() if name != self.own}
+        self._notes = {
+            protocol.name: [f"not reproduced of {protocol.name}: {text}" for text in protocol.not_reproduced]
+            for protocol in named
+        }
+        self.tracks: list[Judged] = []
+
+    def add(self, track_id: str, reference: Spans, logits_NK: torch.Tensor, duration_s: float) -> None:
+        """Decodes a track; protocols that decode alike share the estimate."""
+        decoded: dict[Hashable, Estimate] = {}
+        estimates = {}
+        for name, head in self._heads.items():
+            way = head.rules.decoding()
+            if way not in decoded:
+                decoded[way] = head.decode(logits_NK.numpy(), duration_s)
+            estimates[name] = decoded[way]
+        self.tracks.append(Judged(track_id, reference, estimates, duration_s))
+
+    def gather(self, world_size: int) -> None:
+        """Brings together what all ranks have judged."""
+        if world_size > 1:
+            gathered: list[Any] = [None] * world_size
+            torch.distributed.all_gather_object(gathered, self.tracks)
+            unique = {track.track_id: track for tracks in gathered for track in tracks}  # ranks may share one
+            self.tracks = [unique[track_id] for track_id in sorted(unique)]
+
+    def scores(self) -> dict[str, Scores]:
+        """By protocol, the head's own first."""
+        found = {}
+        for name, head in self._heads.items():
+            scores = head.score(
+                [track.reference for track in self.tracks],
+                [track.estimates[name] for track in self.tracks],
+                [track.duration_s for track in self.tracks],
+            )
+            found[name] = replace(scores, notes=[*scores.notes, *self._notes.get(name, ())])
+        return found

@@ -44,7 +44,7 @@ def binary_cross_entropy_of_known(logits: Tensor, targets: Tensor, positive_weig
 def shift_tolerant_cross_entropy_of_known(
     logits_BNK: Tensor, targets_BNK: Tensor, tolerance: int, positive_weight: Tensor | None = None
 ) -> Tensor:
-    """beat_this's loss (Foscarin, Schlüter & Widmer, ISMIR 2024, section 3.3), a scalar in float32.
+    """beat_this's loss (Foscarin, Schlüter & Widmer, ISMIR 2024), a scalar in float32.
 
     An event wants its largest logit within the tolerance to be high. A frame without an event wants the same
     to be low, unless an event lies within twice the tolerance: then it does not count. The first and last

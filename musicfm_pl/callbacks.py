@@ -18,7 +18,7 @@ from data_modules.pretrain import PretrainData
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.heads.base import Estimate
 from musicfm_pl.provenance import config_digest, machine, versions
-from musicfm_pl.results import Role, RunResult, TrackResult, write_result
+from musicfm_pl.results import Role, RunResult, TrackResult, run_name, write_result
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 from musicfm_pl.systems.task import TaskModel
 
@@ -118,13 +118,6 @@ class ResultsWriter(L.Callback):
             ),
         )
         trainer.print(f"results: {folder / 'results.json'}")
-
-
-def run_name(run_dir: Path) -> str:
-    """The run directory below the last folder named `runs`, or its own name."""
-    parts = run_dir.parts
-    below = parts[::-1].index("runs") if "runs" in parts[:-1] else 1
-    return "/".join(parts[-below:])
 
 
 class LastCheckpoint(Checkpoint):

@@ -52,6 +52,7 @@ class RunResult:
         corpus_note: What every table made from the corpus must say, such as "synthetic tempo"; may be empty.
         licence: Of the corpus.
         num_tracks: Tracks scored; for pretraining, tracks of the validation split.
+        seed: Of the run; None where nothing is drawn at random: such a baseline is compared with every seed.
         layer: The hidden state the head read; None for a learned weighting of all, and for pretraining.
         num_parameters: Parameters of the encoder.
         config_digest: See `provenance.config_digest`.
@@ -74,7 +75,7 @@ class RunResult:
     licence: str
     split: str
     num_tracks: int
-    seed: int
+    seed: int | None
     layer: int | None
     num_parameters: int
     config_digest: str
@@ -86,14 +87,22 @@ class RunResult:
     tracks: Sequence[TrackResult] = field(default=(), repr=False)
 
 
+def run_name(run_dir: Path) -> str:
+    """The run directory below the last folder named `runs`, or its own name."""
+    parts = run_dir.parts
+    below = parts[::-1].index("runs") if "runs" in parts[:-1] else 1
+    return "/".join(parts[-below:])
+
+
 _STR, _INT, _OPTIONAL_INT, _NUMBER = (str,), (int,), (int, type(None)), (int, float)
 _LIST, _DICT, _OPTIONAL_NUMBER = (list,), (dict,), (int, float, type(None))
 _TYPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("run", "name", "role", "stage", "task", "protocol", "corpus", "corpus_note"), _STR),
     **dict.fromkeys(("licence", "split", "config_digest"), _STR),
-    **dict.fromkeys(("num_tracks", "seed", "num_parameters"), _INT),
+    **dict.fromkeys(("num_tracks", "num_parameters"), _INT),
     **dict.fromkeys(("versions", "machine", "summary"), _DICT),
-    **{"layer": _OPTIONAL_INT, "seconds": _NUMBER, "notes": _LIST, "tracks": _LIST},
+    **dict.fromkeys(("seed", "layer"), _OPTIONAL_INT),
+    **{"seconds": _NUMBER, "notes": _LIST, "tracks": _LIST},
 }
 _CHOICES = {"role": get_args(Role), "stage": get_args(Stage), "task": get_args(Task)}
 _MAY_BE_EMPTY = {"corpus_note"}

@@ -24,8 +24,8 @@ class LibrosaBeats(Baseline):
         start_bpm: The tempo it expects, in beats a minute (librosa's).
         tightness: How much it prefers a steady tempo (librosa's).
         earlier_s: By how much its beats are moved towards the start, in seconds. Its onset strength rises after
-            a soft attack has begun: on the 68 training and validation excerpts of `dcml` its beats lie 45 ms
-            (the median) behind the nearest beat of the score, beside the 70 ms that F allows.
+            a soft attack has begun: on the 68 training and validation excerpts of `dcml` its beats lie 46 ms
+            (the median) behind those of the score, of the 70 ms that F allows.
     """
 
     head: ClassVar[type[Head]] = Beat

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,11 +31,10 @@ def chroma(waveform_N: NDArray[np.float32]) -> NDArray[np.float64]:
         (T, 12), from C upwards.
     """
     padded_N = np.pad(waveform_N, (0, max(0, _SHORTEST - len(waveform_N))))
-    # Of silence no tuning can be told, and librosa warns.
-    tuning = None if np.any(waveform_N) else 0.0
-    chroma_PT = librosa().feature.chroma_cqt(
-        y=padded_N, sr=SAMPLE_RATE, hop_length=HOP_LENGTH, tuning=tuning, norm=None
-    )
+    with warnings.catch_warnings():
+        # Where nothing has a pitch it takes the tuning for that of A 440, which is all one can do.
+        warnings.filterwarnings("ignore", "Trying to estimate tuning from empty frequency set", UserWarning)
+        chroma_PT = librosa().feature.chroma_cqt(y=padded_N, sr=SAMPLE_RATE, hop_length=HOP_LENGTH, norm=None)
     return unit_rows(chroma_PT[:, : num_frames(len(waveform_N))].T.astype(np.float64))
 
 

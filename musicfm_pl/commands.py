@@ -17,12 +17,23 @@ from data_modules.corpora.base import Corpus
 
 def run_command(command: str, arguments: Sequence[str]) -> None:
     """Runs `prepare`, `baseline`, `grid` or `leaderboard` with the arguments that follow it."""
-    given = list(arguments)
+    auto_cli(
+        _function(command),
+        args=arguments_of(command, arguments),
+        prog=f"musicfm {command}",
+        as_positional=command == "grid",
+    )
+
+
+def arguments_of(command: str, arguments: Sequence[str]) -> list[str]:
+    """Arguments as jsonargparse takes them: short names of corpora and tasks are class paths.
+
+    Raises:
+        ValueError: There is no such name.
+    """
     if command == "prepare":
-        given = _corpus_by_name(given)
-    elif command == "baseline":
-        given = _method_by_task(given)
-    auto_cli(_function(command), args=given, prog=f"musicfm {command}", as_positional=command == "grid")
+        return _corpus_by_name(arguments)
+    return _method_by_task(arguments) if command == "baseline" else list(arguments)
 
 
 def _function(command: str) -> Callable[..., Any]:
@@ -43,7 +54,7 @@ def _function(command: str) -> Callable[..., Any]:
     return leaderboard
 
 
-def _corpus_by_name(arguments: list[str]) -> list[str]:
+def _corpus_by_name(arguments: Sequence[str]) -> list[str]:
     """`--corpus tiny` for the class in `data_modules/corpora/tiny.py`; `--root X` for `--corpus.root X`."""
     renamed = [
         "--corpus.root" + argument.removeprefix("--root") if argument.partition("=")[0] == "--root" else argument
@@ -52,7 +63,7 @@ def _corpus_by_name(arguments: list[str]) -> list[str]:
     return _by_name(renamed, "--corpus", "--corpus", corpora, Corpus)
 
 
-def _method_by_task(arguments: list[str]) -> list[str]:
+def _method_by_task(arguments: Sequence[str]) -> list[str]:
     """`--task beat` for the class in `musicfm_pl/baselines/beat.py`."""
     from musicfm_pl import baselines
     from musicfm_pl.baselines.base import Baseline

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from data_modules import SAMPLE_RATE
 from data_modules.spans import Spans
 from musicfm_pl.heads.base import Estimate, Head
 
@@ -29,6 +30,8 @@ class Baseline(abc.ABC):
     """What it is and where it was published, as one sentence for the notes of a table."""
     packages: ClassVar[tuple[str, ...]] = ("librosa",)
     """Distributions whose versions the figures depend on."""
+    listens: ClassVar[bool] = True
+    """Whether it needs the audio; if not, it is not worth a process."""
     not_estimated: ClassVar[tuple[str, ...]] = ()
     """Beginnings of the names of figures that it gives no estimate for: they are "not defined", and not 0."""
 
@@ -53,6 +56,11 @@ class Baseline(abc.ABC):
         Args:
             waveform_N: Mono, in [-1, 1], at `data_modules.SAMPLE_RATE`; any length, silence too.
         """
+
+
+def filled(waveform_N: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A waveform with silence behind it up to 3 s: no filter or window of librosa's is longer."""
+    return np.pad(waveform_N, (0, max(0, 3 * SAMPLE_RATE - len(waveform_N))))
 
 
 def librosa() -> ModuleType:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data_modules import SAMPLE_RATE
 from data_modules.spans import Spans
-from musicfm_pl.baselines.base import Baseline, librosa
+from musicfm_pl.baselines.base import Baseline, filled, librosa
 from musicfm_pl.heads.base import Estimate, Head
 from musicfm_pl.heads.beat import Beat
 
@@ -50,7 +50,7 @@ class LibrosaBeats(Baseline):
         if not np.any(waveform_N):
             return Estimate(Spans.of([]))
         _, times_s = librosa().beat.beat_track(
-            y=waveform_N, sr=SAMPLE_RATE, start_bpm=self.start_bpm, tightness=self.tightness, units="time"
+            y=filled(waveform_N), sr=SAMPLE_RATE, start_bpm=self.start_bpm, tightness=self.tightness, units="time"
         )
         times_s = times_s - self.earlier_s
         times_s = times_s[(times_s >= 0) & (times_s <= len(waveform_N) / SAMPLE_RATE)]

@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_modules import SAMPLE_RATE
-from musicfm_pl.baselines.base import librosa
+from musicfm_pl.baselines.base import filled, librosa
 
 HOP_LENGTH = 2048
 """Samples between frames: 85 ms."""
-_SHORTEST = 3 * SAMPLE_RATE
-"""Samples that the longest filter of the constant-Q transform needs; a shorter waveform is filled with silence."""
 
 
 def num_frames(num_samples: int) -> int:
@@ -30,11 +28,10 @@ def chroma(waveform_N: NDArray[np.float32]) -> NDArray[np.float64]:
     Returns:
         (T, 12), from C upwards.
     """
-    padded_N = np.pad(waveform_N, (0, max(0, _SHORTEST - len(waveform_N))))
     with warnings.catch_warnings():
         # Where nothing has a pitch it takes the tuning for that of A 440, which is all one can do.
         warnings.filterwarnings("ignore", "Trying to estimate tuning from empty frequency set", UserWarning)
-        chroma_PT = librosa().feature.chroma_cqt(y=padded_N, sr=SAMPLE_RATE, hop_length=HOP_LENGTH, norm=None)
+        chroma_PT = librosa().feature.chroma_cqt(y=filled(waveform_N), sr=SAMPLE_RATE, hop_length=HOP_LENGTH, norm=None)
     return unit_rows(chroma_PT[:, : num_frames(len(waveform_N))].T.astype(np.float64))
 
 

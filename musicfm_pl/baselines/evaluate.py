@@ -56,7 +56,9 @@ def baseline(
     method.learn(entry.labels[kind] for entry in prepared.labelled("train", kind))
     console = Console()
     row = name or method.name
-    estimates = list(_estimates(method, prepared, entries, _processes(jobs, len(entries)), row, console))
+    estimates = list(
+        _estimates(method, prepared, entries, _processes(jobs, len(entries)) if method.listens else 1, row, console)
+    )
     references = [entry.labels[kind] for entry in entries]
     scores = method.judge().score(references, estimates, [entry.duration_s for entry in entries])
     summary = _defined(scores.summary, method)

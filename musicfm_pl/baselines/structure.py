@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data_modules import SAMPLE_RATE
 from data_modules.spans import Spans
-from musicfm_pl.baselines.base import Baseline, librosa
+from musicfm_pl.baselines.base import Baseline, filled, librosa
 from musicfm_pl.baselines.chroma import HOP_LENGTH, chroma, unit_rows
 from musicfm_pl.heads.base import Estimate, Head
 from musicfm_pl.heads.peaks import prominent_peaks
@@ -67,7 +67,7 @@ class CheckerboardSections(Baseline):
         """Sections from 0 to the end of the track."""
         duration_s = len(waveform_N) / SAMPLE_RATE
         chroma_TD = chroma(waveform_N)
-        mfcc_DT = librosa().feature.mfcc(y=waveform_N, sr=SAMPLE_RATE, n_mfcc=_NUM_MFCC, hop_length=HOP_LENGTH)
+        mfcc_DT = librosa().feature.mfcc(y=filled(waveform_N), sr=SAMPLE_RATE, n_mfcc=_NUM_MFCC, hop_length=HOP_LENGTH)
         novelty_T = self._novelty([_pooled(chroma_TD), _standardised(_pooled(mfcc_DT.T[: len(chroma_TD)]))])
         # Frames are pooled from their start: what changes at the start of one changes between it and the last.
         peaks = prominent_peaks(novelty_T, self.peak_frames, self.surrounding_frames, self.threshold)

@@ -28,6 +28,7 @@ class TagFrequencies(Baseline):
     name: ClassVar[str] = "tag frequencies"
     source: ClassVar[str] = "the frequency of each tag in the training split, for every track alike"
     packages: ClassVar[tuple[str, ...]] = ()
+    listens: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._probabilities: dict[str, float] = {}

@@ -24,7 +24,7 @@ class LibrosaBeats(Baseline):
         start_bpm: The tempo it expects, in beats a minute (librosa's).
         tightness: How much it prefers a steady tempo (librosa's).
         earlier_s: By how much its beats are moved towards the start, in seconds. Its onset strength rises after
-            a soft attack has begun: on the 68 training and validation excerpts of `dcml` its beats lie 46 ms
+            a soft attack has begun: on training and validation excerpts of `dcml` its beats lie 46 ms
             (the median) behind those of the score, of the 70 ms that F allows.
     """
 

@@ -28,7 +28,7 @@ class ChordTemplates(Baseline):
 
     The likelihood of a triad is exponential in the cosine of the angle between its template and the chroma; a
     Viterbi decoder with a self-transition weight smooths over time. The two settings were chosen on 20 training
-    excerpts of `dcml`, where any between half and twice of them give the same within .02.
+    excerpts of `dcml`, where any between half and twice of them give the same within .025.
 
     Args:
         sharpness: Factor of the cosine in the exponent.

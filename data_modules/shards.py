@@ -224,6 +224,17 @@ class Prepared:
             raise ValueError(f"data.root: {self.root} has no track in the split {split!r}")
         return entries
 
+    def labelled(self, split: Split, kind: Kind) -> list[Entry]:
+        """The tracks of one split that carry a kind of label.
+
+        Raises:
+            ValueError: The split is empty, or none does.
+        """
+        entries = [entry for entry in self.split(split) if kind in entry.labels]
+        if not entries:
+            raise ValueError(f"data.root: no track of {self.root}, split {split!r}, has labels of kind {kind!r}")
+        return entries
+
     @property
     def digest(self) -> str:
         """Changes when any sample or label does."""

@@ -21,7 +21,7 @@ from musicfm_pl.heads.base import Estimate
 from musicfm_pl.protocol_table import show_protocols
 from musicfm_pl.protocols.presets import OWN
 from musicfm_pl.provenance import config_digest, machine, versions
-from musicfm_pl.results import Evaluation, Role, RunResult, TrackResult, write_result
+from musicfm_pl.results import Evaluation, Role, RunResult, TrackResult, run_name, write_result
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 from musicfm_pl.systems.task import TaskModel
 
@@ -131,13 +131,6 @@ class ResultsWriter(L.Callback):
         write_result(folder, result)
         trainer.print(f"results: {folder / 'results.json'}")
         return result
-
-
-def run_name(run_dir: Path) -> str:
-    """The run directory below the last folder named `runs`, or its own name."""
-    parts = run_dir.parts
-    below = parts[::-1].index("runs") if "runs" in parts[:-1] else 1
-    return "/".join(parts[-below:])
 
 
 class LastCheckpoint(Checkpoint):

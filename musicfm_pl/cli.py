@@ -14,6 +14,7 @@ MODEL_COMMANDS = {
 }
 OTHER_COMMANDS = {
     "prepare": "turn a corpus into shards that training reads",
+    "baseline": "judge a published method that learns nothing, beside trained heads",
     "grid": "list or run the cells of a grid of experiments",
     "leaderboard": "regenerate the tables from the results of runs",
 }

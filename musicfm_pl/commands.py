@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 from jsonargparse import auto_cli
@@ -15,13 +16,24 @@ from data_modules.corpora.base import Corpus
 
 
 def run_command(command: str, arguments: Sequence[str]) -> None:
-    """Runs `prepare`, `grid` or `leaderboard` with the arguments that follow it."""
+    """Runs `prepare`, `baseline`, `grid` or `leaderboard` with the arguments that follow it."""
     auto_cli(
         _function(command),
-        args=_corpus_by_name(list(arguments)),
+        args=arguments_of(command, arguments),
         prog=f"musicfm {command}",
         as_positional=command == "grid",
     )
+
+
+def arguments_of(command: str, arguments: Sequence[str]) -> list[str]:
+    """Arguments as jsonargparse takes them: short names of corpora and tasks are class paths.
+
+    Raises:
+        ValueError: There is no such name.
+    """
+    if command == "prepare":
+        return _corpus_by_name(arguments)
+    return _method_by_task(arguments) if command == "baseline" else list(arguments)
 
 
 def _function(command: str) -> Callable[..., Any]:
@@ -29,6 +41,10 @@ def _function(command: str) -> Callable[..., Any]:
         from data_modules.prepare import prepare
 
         return prepare
+    if command == "baseline":
+        from musicfm_pl.baselines.evaluate import baseline
+
+        return baseline
     if command == "grid":
         from musicfm_pl.grid import grid
 
@@ -38,34 +54,54 @@ def _function(command: str) -> Callable[..., Any]:
     return leaderboard
 
 
-def _corpus_by_name(arguments: list[str]) -> list[str]:
+def _corpus_by_name(arguments: Sequence[str]) -> list[str]:
     """`--corpus tiny` for the class in `data_modules/corpora/tiny.py`; `--root X` for `--corpus.root X`."""
-    result = []
-    for at, argument in enumerate(arguments):
-        flag, _, value = argument.partition("=")
-        if flag == "--root":
-            argument = "--corpus.root" + argument.removeprefix("--root")
-        elif flag == "--corpus" and value.isidentifier():
-            argument = f"--corpus={_class_of(value)}"
-        elif at and arguments[at - 1] == "--corpus" and argument.isidentifier():
-            argument = _class_of(argument)
-        result.append(argument)
+    renamed = [
+        "--corpus.root" + argument.removeprefix("--root") if argument.partition("=")[0] == "--root" else argument
+        for argument in arguments
+    ]
+    return _by_name(renamed, "--corpus", "--corpus", corpora, Corpus)
+
+
+def _method_by_task(arguments: Sequence[str]) -> list[str]:
+    """`--task beat` for the class in `musicfm_pl/baselines/beat.py`."""
+    from musicfm_pl import baselines
+    from musicfm_pl.baselines.base import Baseline
+
+    return _by_name(arguments, "--task", "--method", baselines, Baseline)
+
+
+def _by_name(arguments: Sequence[str], flag: str, option: str, package: ModuleType, base: type) -> list[str]:
+    """Puts `option=CLASS` for a flag with the name of a module in a package that holds such a class."""
+    result: list[str] = []
+    waiting = iter(arguments)
+    for argument in waiting:
+        given, equals, value = argument.partition("=")
+        if given == flag and not equals:
+            value = next(waiting, "")
+        if given == flag and (value.isidentifier() or flag != option):
+            result.append(f"{option}={_class_of(value, flag, option, package, base)}")
+        else:
+            result += [argument] if given != flag or equals else [argument, value]
     return result
 
 
-def _class_of(name: str) -> str:
-    modules = [module.name for module in pkgutil.iter_modules(corpora.__path__)]
-    found = _corpus_in(name) if name in modules else None
+def _class_of(name: str, flag: str, option: str, package: ModuleType, base: type) -> str:
+    modules = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    found = _class_in(f"{package.__name__}.{name}", base) if name in modules else None
     if found is None:
-        known = ", ".join(module for module in modules if _corpus_in(module))
-        raise ValueError(f"--corpus: there is no corpus {name!r}; known are {known}, or give a class path")
+        classes = {module: _class_in(f"{package.__name__}.{module}", base) for module in modules}
+        known = ", ".join(module for module, class_path in classes.items() if class_path)
+        raise ValueError(
+            f"{flag}: there is no {flag.strip('-')} {name!r}; known are {known}, or give {option} a class path"
+        )
     return found
 
 
-def _corpus_in(module_name: str) -> str | None:
-    """The class path of the corpus that a module of `data_modules.corpora` defines, if it does."""
-    module = importlib.import_module(f"data_modules.corpora.{module_name}")
+def _class_in(module_name: str, base: type) -> str | None:
+    """The path of the concrete class that a module defines, if it does."""
+    module = importlib.import_module(module_name)
     for member in vars(module).values():
-        if inspect.isclass(member) and issubclass(member, Corpus) and member.__module__ == module.__name__:
+        if inspect.isclass(member) and issubclass(member, base) and member.__module__ == module.__name__:
             return None if inspect.isabstract(member) else f"{member.__module__}.{member.__qualname__}"
     return None

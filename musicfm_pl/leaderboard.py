@@ -91,7 +91,7 @@ def build(results: Iterable[RunResult]) -> Leaderboard:
     Raises:
         ValueError: Two runs claim the same place: the same row, task and seed, with the same layer.
     """
-    runs = sorted(results, key=lambda r: (r.run, r.task, r.name, r.seed, r.config_digest))
+    runs = sorted(results, key=lambda r: (r.run, r.task, r.name, str(r.seed), r.config_digest))
     by_table = _grouped(runs, lambda r: (r.stage, r.corpus, r.split, r.protocol, r.corpus_note, r.licence))
     # Probes before fine-tuning, as in the study.
     tables = [_table(group) for _, group in sorted(by_table.items(), key=lambda item: (item[0][0] != "probe", item[0]))]
@@ -132,7 +132,7 @@ def _table(runs: Sequence[RunResult]) -> Table:
         columns=columns,
         rows=tuple(rows),
         num_tracks={task: tuple(sorted({r.num_tracks for r in by_task[task]})) for task in tasks if task in by_task},
-        seeds=tuple(sorted({r.seed for r in runs})),
+        seeds=tuple(sorted({r.seed for r in runs if r.seed is not None})),
         not_run=tuple(_not_run(rows, columns, tasks)),
         notes=tuple(
             dict.fromkeys(f"{task}: {note}" for task in tasks for r in by_task.get(task, ()) for note in r.notes)
@@ -203,11 +203,12 @@ def _belongs(baseline: Row, encoder: Row) -> bool:
 
 def _gains(encoder: Row, baseline: Row, columns: Sequence[Figure]) -> Iterable[Gain]:
     for column, ours, theirs in zip(columns, encoder.cells, baseline.cells, strict=True):
-        differences = {
-            seed: ours.by_seed[seed] - theirs.by_seed[seed]  # type: ignore[operator]
-            for seed in sorted(ours.by_seed.keys() & theirs.by_seed.keys())
-            if ours.by_seed[seed] is not None and theirs.by_seed[seed] is not None
-        }
+        differences: dict[int | None, float] = {}
+        for seed in sorted(seed for seed in ours.by_seed if seed is not None):
+            # What draws nothing would be the same with every seed.
+            our, their = ours.by_seed[seed], theirs.by_seed.get(seed if theirs.is_drawn else None)
+            if our is not None and their is not None:
+                differences[seed] = our - their
         if differences:
             yield Gain(column, differences)
 

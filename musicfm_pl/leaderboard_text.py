@@ -49,7 +49,7 @@ def cell_text(cell: Cell, figure: Figure, seeds: Sequence[int]) -> str:
     # What cannot differ between seeds, such as chance or the number of steps, has no spread to show.
     if cell.std is not None and not (figure.task == "pretrain" and cell.std == 0):
         text += f" ± {number(cell.std, figure)}"
-    return text if len(cell.values) == len(seeds) else f"{text} ({seeds_text(len(cell.values))})"
+    return text if not cell.is_drawn or len(cell.values) == len(seeds) else f"{text} ({seeds_text(len(cell.values))})"
 
 
 def gain_text(comparison: Comparison, figure: Figure) -> str:
@@ -88,7 +88,7 @@ def facts(table: Table) -> list[tuple[str, str]]:
         tracks = next(iter(counts.values()))
     else:
         tracks = ", ".join(f"{task} {count}" for task, count in counts.items())
-    seeds = f"{len(table.seeds)} ({', '.join(map(str, table.seeds))})"
+    seeds = f"{len(table.seeds)} ({', '.join(map(str, table.seeds))})" if table.seeds else "none: nothing is drawn"
     protocol = table.protocol
     if table.other_protocols:
         protocol += f" (the same runs also under {', '.join(table.other_protocols)}: --protocol NAME)"
@@ -165,7 +165,8 @@ def comma_separated(board: Leaderboard) -> str:
     for table in (*board.tables, *board.pretraining):
         for row in table.rows:
             for (task, metric), cell in row.figures.items():
-                seeds = " ".join(str(seed) for seed, value in sorted(cell.by_seed.items()) if value is not None)
+                drawn = {seed: value for seed, value in cell.by_seed.items() if seed is not None}
+                seeds = " ".join(str(seed) for seed, value in sorted(drawn.items()) if value is not None)
                 writer.writerow(
                     [table.stage, table.corpus, table.split, table.protocol]
                     + [row.name, row.layer or "", row.role, task, metric]

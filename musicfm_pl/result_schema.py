@@ -24,9 +24,10 @@ _LIST, _DICT, _OPTIONAL_NUMBER = (list,), (dict,), (int, float, type(None))
 _TYPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("run", "name", "role", "stage", "task", "protocol", "corpus", "corpus_note"), _STR),
     **dict.fromkeys(("licence", "split", "config_digest"), _STR),
-    **dict.fromkeys(("num_tracks", "seed", "num_parameters"), _INT),
+    **dict.fromkeys(("num_tracks", "num_parameters"), _INT),
     **dict.fromkeys(("versions", "machine", "protocols"), _DICT),
-    **{"layer": _OPTIONAL_INT, "seconds": _NUMBER},
+    **dict.fromkeys(("seed", "layer"), _OPTIONAL_INT),
+    "seconds": _NUMBER,
 }
 _EVALUATION_TYPES: Mapping[str, tuple[type, ...]] = {"summary": _DICT, "notes": _LIST, "tracks": _LIST}
 _CHOICES = {"role": get_args(Role), "stage": get_args(Stage), "task": get_args(Task)}

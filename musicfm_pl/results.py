@@ -60,6 +60,7 @@ class RunResult:
         corpus_note: What every table made from the corpus must say, such as "synthetic tempo"; may be empty.
         licence: Of the corpus.
         num_tracks: Tracks scored; for pretraining, tracks of the validation split.
+        seed: Of the run; None where nothing is drawn at random: such a baseline is compared with every seed.
         layer: The hidden state the head read; None for a learned weighting of all, and for pretraining.
         num_parameters: Parameters of the encoder.
         config_digest: See `provenance.config_digest`.
@@ -83,7 +84,7 @@ class RunResult:
     licence: str
     split: str
     num_tracks: int
-    seed: int
+    seed: int | None
     layer: int | None
     num_parameters: int
     config_digest: str
@@ -116,6 +117,13 @@ class RunResult:
             tracks=chosen.tracks,
             others=everything,
         )
+
+
+def run_name(run_dir: Path) -> str:
+    """The run directory below the last folder named `runs`, or its own name."""
+    parts = run_dir.parts
+    below = parts[::-1].index("runs") if "runs" in parts[:-1] else 1
+    return "/".join(parts[-below:])
 
 
 def write_result(run_dir: Path, result: RunResult) -> Path:

@@ -55,20 +55,30 @@ PUBLISHED_SOURCE = (
 )
 
 
+def _by_number(item: tuple[int | None, object]) -> int:
+    return -1 if item[0] is None else item[0]
+
+
 @dataclass(frozen=True)
 class Cell:
     """One figure of one row.
 
     Attributes:
-        by_seed: The figure of each run, None where the run says that it is not defined; empty if not run.
+        by_seed: The figure of each run, None where the run says that it is not defined; empty if not run. The
+            seed is None where nothing is drawn at random.
     """
 
-    by_seed: Mapping[int, float | None]
+    by_seed: Mapping[int | None, float | None]
 
     @property
     def values(self) -> list[float]:
         """The defined figures in the order of their seeds."""
-        return [value for _, value in sorted(self.by_seed.items()) if value is not None]
+        return [value for _, value in sorted(self.by_seed.items(), key=_by_number) if value is not None]
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether there is a spread over seeds to speak of."""
+        return None not in self.by_seed
 
     @property
     def mean(self) -> float | None:
@@ -112,7 +122,7 @@ class Gain:
     """Encoder minus baseline in one figure, by the seeds that both have."""
 
     figure: Figure
-    by_seed: Mapping[int, float]
+    by_seed: Mapping[int | None, float]
 
     @property
     def cell(self) -> Cell:

@@ -12,7 +12,9 @@ import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
 from data_modules.pretrain import PretrainData
+from musicfm_pl.baselines.evaluate import baseline
 from musicfm_pl.cells import read_grid
+from musicfm_pl.commands import arguments_of
 from musicfm_pl.config import expand_extends, layers
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.encoders.rates import check_rate
@@ -133,6 +135,30 @@ def test_layers_of_the_demo_are_taken_by_a_task(file: Path, parser: jsonargparse
     parsed(parser, EXPERIMENTS / "tasks" / "chord.yaml", file, more=(*more, *run, "--data.root", "unused"))
 
 
+@pytest.mark.parametrize("file", sorted((EXPERIMENTS / "study_small").glob("*.yaml")), ids=name_of)
+@pytest.mark.parametrize("encoder", ["mel", "pretrained", "random"])
+def test_probes_of_the_small_study_parse_with_every_encoder(
+    file: Path, encoder: str, parser: jsonargparse.ArgumentParser
+) -> None:
+    shared = [EXPERIMENTS / "tasks" / "key.yaml"] if file.stem == "probe" else []
+    run = () if encoder == "mel" else ("--model.encoder.run", "runs/x")
+    layer = EXPERIMENTS / "demo" / f"{encoder}.yaml"
+    config = parsed(parser, *shared, file, layer, more=(*run, "--data.root", "unused"))
+    assert config.model.init_args.freeze and config.data.init_args.cache
+    if not shared:
+        assert config.model.init_args.head.class_path.startswith(f"musicfm_pl.heads.{file.stem}.")
+
+
+def test_baselines_of_grids_parse() -> None:
+    lines = {words for file in GRIDS for cell in read_grid(file) for words in cell.commands if words[0] == "baseline"}
+    assert lines
+    options = jsonargparse.auto_parser(baseline, as_positional=False)
+    for _, *words in lines:
+        config = options.parse_args(arguments_of("baseline", words))
+        assert config.method.class_path.startswith("musicfm_pl.baselines.")
+        assert config.name and "," not in config.name
+
+
 @pytest.mark.parametrize("file", GRIDS, ids=name_of)
 def test_grids_can_be_read_and_name_files_that_are_there(file: Path) -> None:
     cells = read_grid(file)
@@ -146,5 +172,5 @@ def test_grids_can_be_read_and_name_files_that_are_there(file: Path) -> None:
 
 
 def test_every_folder_is_looked_at_here() -> None:
-    known = {"base", "axes", "pretrain", "tasks", "modes", "demo", "grids"}
+    known = {"base", "axes", "pretrain", "tasks", "modes", "demo", "study_small", "grids"}
     assert {folder.name for folder in EXPERIMENTS.iterdir() if folder.is_dir()} <= known, "add a test of what it holds"

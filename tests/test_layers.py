@@ -20,6 +20,7 @@ ABSTRACT = {
     "musicfm_pl.encoders.base": "Encoder",
     "musicfm_pl.tokenizers.base": "Tokenizer",
     "musicfm_pl.heads.base": "Head",
+    "musicfm_pl.baselines.base": "Baseline",
     "data_modules.corpora.base": "Corpus",
     "data_modules.masking": "Masking",
     "data_modules.mel": "Features",
@@ -71,6 +72,13 @@ def test_parts_do_not_import_systems_or_one_another(folder: str) -> None:
         found = {name for name in imports(file) if name.startswith(forbidden)}
         # Stacking frames is a fact about tokens that both sides share.
         assert found <= {"musicfm_pl.tokenizers.base"}, f"{file} imports {found}"
+
+
+@pytest.mark.parametrize("folder", ["encoders", "tokenizers", "heads", "systems"])
+def test_nothing_trained_needs_a_baseline(folder: str) -> None:
+    for file in sorted((REPOSITORY / "musicfm_pl" / folder).glob("*.py")):
+        found = {name for name in imports(file) if name.startswith("musicfm_pl.baselines")}
+        assert not found, f"{file} imports {found}: librosa is an extra"
 
 
 def modules_of_both_packages() -> Iterator[str]:

@@ -53,7 +53,7 @@ class Judge:
         self.tracks: list[Judged] = []
 
     def add(self, track_id: str, reference: Spans, logits_NK: torch.Tensor, duration_s: float) -> None:
-        """Decodes a track; protocols that decode alike share the estimate."""
+        """Decodes the logits of a track; protocols that decode alike share the estimate."""
         decoded: dict[Hashable, Estimate] = {}
         estimates = {}
         for name, head in self._heads.items():
@@ -62,6 +62,10 @@ class Judge:
                 decoded[way] = head.decode(logits_NK.numpy(), duration_s)
             estimates[name] = decoded[way]
         self.tracks.append(Judged(track_id, reference, estimates, duration_s))
+
+    def add_estimate(self, track_id: str, reference: Spans, estimate: Estimate, duration_s: float) -> None:
+        """Takes an estimate that has no logits to decode: protocols differ in how they score it alone."""
+        self.tracks.append(Judged(track_id, reference, dict.fromkeys(self._heads, estimate), duration_s))
 
     def gather(self, world_size: int) -> None:
         """Brings together what all ranks have judged."""

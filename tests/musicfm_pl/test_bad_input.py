@@ -12,8 +12,8 @@ import soundfile
 import torch
 import yaml
 
-from musicfm_pl.callbacks import run_name
 from musicfm_pl.config import expand_extends, last_config, layers, run_directory
+from musicfm_pl.results import run_name
 
 
 def fit(tmp_path: Path, data: Path, *more: str | Path) -> tuple[int, str]:

@@ -141,6 +141,25 @@ def test_pairs_by_seed() -> None:
     assert only_table(encoder + other).comparisons == ()
 
 
+def test_a_baseline_that_draws_nothing_is_compared_with_every_seed() -> None:
+    encoder = [result("C, pretrained", "encoder", "beat", seed, {"beat_f": 0.5 + seed / 10}) for seed in (0, 1, 2)]
+    fixed = replace(result("shelf", "baseline", "beat", 0, {"beat_f": 0.6, "downbeat_f": None}), seed=None)
+    board = build([*encoder, fixed])
+    ((gain,),) = [comparison.gains for comparison in board.tables[0].comparisons]
+    assert gain.by_seed == pytest.approx({0: -0.1, 1: 0.0, 2: 0.1})
+    assert board.tables[0].seeds == (0, 1, 2)
+    text = markdown(board)
+    (shelf,) = [line for line in text.splitlines() if line.startswith("| shelf")]
+    assert "0.600" in shelf and "n/d" in shelf and "seed" not in shelf
+    rows = {
+        row["name"]: row for row in csv.DictReader(io.StringIO(comma_separated(board))) if row["metric"] == "beat_f"
+    }
+    assert (rows["shelf"]["seeds"], rows["C, pretrained"]["seeds"]) == ("", "0 1 2")
+    assert "shelf" in page(board)
+    alone = build([fixed])
+    assert alone.tables[0].seeds == () and "- Seeds: none: nothing is drawn" in markdown(alone)
+
+
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=6))
 def test_every_comparison_has_one_verdict(differences: list[float]) -> None:
     runs = [result("plain", "baseline", "key", seed, {"key_weighted": 0.0}) for seed in range(len(differences))]

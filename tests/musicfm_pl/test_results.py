@@ -92,6 +92,11 @@ def test_floats_are_kept(tmp_path_factory: pytest.TempPathFactory, summary: dict
     assert read_result(run_dir).summary == summary
 
 
+def test_what_draws_nothing_has_no_seed(tmp_path: Path) -> None:
+    write_result(tmp_path, replace(RESULT, seed=None))
+    assert read_result(tmp_path).seed is None
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

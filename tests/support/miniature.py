@@ -59,7 +59,7 @@ class Miniature(Corpus):
             root, end_s = (number + _DEGREES[bar % 4]) % 12, min(start_s + 4 * BEAT_S, DURATION_S)
             inside = (time_N >= start_s) & (time_N < end_s)
             for step in (0, 4 if number % 2 else 3, 7):
-                waveform_N[inside] += 0.1 * np.sin(2 * np.pi * 220 * 2 ** ((root + step) / 12) * time_N[inside])
+                waveform_N[inside] += 0.1 * np.sin(2 * np.pi * 261.63 * 2 ** ((root + step) / 12) * time_N[inside])
             chords.append((start_s, end_s, f"{_NAMES[root]}:{'maj' if number % 2 else 'min'}"))
         mode = "major" if number % 2 else "minor"
         labels: dict[Kind, Spans] = {

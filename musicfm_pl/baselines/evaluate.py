@@ -1,0 +1,171 @@
+"""The command that judges a baseline as a trained head is judged, and records it as a run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from data_modules.corpora.base import Split
+from data_modules.shards import Entry, Prepared
+from musicfm_pl.baselines.base import Baseline, imported
+from musicfm_pl.heads.base import Estimate, Metrics
+from musicfm_pl.provenance import config_digest, machine, versions
+from musicfm_pl.results import Evaluation, RunResult, Task, TrackResult, run_name, write_result
+from musicfm_pl.systems.judge import Judge
+
+_LINE_S = 10.0
+"""Seconds between lines of progress where there is no terminal."""
+
+
+def baseline(
+    method: Baseline, root: Path, run_dir: Path, name: str | None = None, split: Split = "test", jobs: int = 0
+) -> None:
+    """Judges a published method on the tracks, and by the scorer, that trained heads are judged by.
+
+    It writes `results.json` into the run directory, so that the leaderboard shows it beside probes. Nothing is
+    drawn at random, so there is no seed: every seed of an encoder is compared with it.
+
+    Args:
+        method: What to judge: `--task beat` names the one for a task (`beat`, `chord`, `structure`, `key`,
+            `tagging`), `--method` any class by its path; its own settings follow as `--method.earlier_s` and so on.
+        root: A folder that `musicfm prepare` wrote.
+        run_dir: Directory of the run.
+        name: Row of the leaderboard; the method's own by default. Methods for several tasks may share one.
+        split: Which tracks: `test`, or another to choose settings on.
+        jobs: Processes; 0 for one a core.
+
+    Raises:
+        FileNotFoundError: `root` is no prepared folder.
+        ImportError: A package that the method needs is not installed.
+        ValueError: The split has no track with labels of the task's kind.
+    """
+    began_s = time.monotonic()
+    prepared = Prepared(root)
+    kind = method.head.kind
+    entries = prepared.labelled(split, kind)
+    packages = _versions(method)
+    method.learn(entry.labels[kind] for entry in prepared.labelled("train", kind))
+    console = Console()
+    row = name or method.name
+    estimates = list(
+        _estimates(method, prepared, entries, _processes(jobs, len(entries)) if method.listens else 1, row, console)
+    )
+    judge = Judge(method.judge())
+    for entry, estimate in zip(entries, estimates, strict=True):
+        judge.add_estimate(entry.track_id, entry.labels[kind], estimate, entry.duration_s)
+    notes = [f"{row}: {method.source}"]
+    if left_out := len(prepared.split(split)) - len(entries):
+        notes.append(f"{left_out} tracks of the {split} split carry no {kind} labels and are left out")
+    evaluations = {
+        protocol: Evaluation(
+            summary=_defined(scores.summary, method),
+            notes=[*notes, *scores.notes],
+            tracks=[
+                TrackResult(entry.track_id, entry.group, _defined(metrics, method))
+                for entry, metrics in zip(entries, scores.tracks, strict=True)
+            ],
+        )
+        for protocol, scores in judge.scores().items()
+    }
+    own = evaluations.pop(judge.own)
+    path = write_result(
+        run_dir,
+        RunResult(
+            run=run_name(run_dir),
+            name=row,
+            role="baseline",
+            stage="probe",
+            task=cast(Task, method.head.task),
+            protocol=judge.own,
+            corpus=prepared.card["corpus"],
+            corpus_note=prepared.card["note"],
+            licence=prepared.card["licence"],
+            split=split,
+            num_tracks=len(entries),
+            seed=None,
+            layer=None,
+            num_parameters=0,
+            config_digest=config_digest(_settings(method, root, split)),
+            versions=versions() | packages,
+            machine=machine("cpu"),
+            seconds=round(time.monotonic() - began_s, 1),
+            summary=own.summary,
+            notes=own.notes,
+            tracks=own.tracks,
+            others=evaluations,
+        ),
+    )
+    for figure in method.head.headline:
+        value = own.summary.get(figure)
+        console.print(f"{figure}: {'not defined' if value is None else f'{value:.3f}'}", highlight=False)
+    console.print(f"results: {path}", highlight=False, soft_wrap=True)
+
+
+def _versions(method: Baseline) -> dict[str, str | None]:
+    """Versions of the packages that the method needs, all of which are there."""
+    for package in method.packages:
+        imported(package)
+    return {package: importlib.metadata.version(package) for package in method.packages}
+
+
+def _processes(jobs: int, num_tracks: int) -> int:
+    if jobs < 0:
+        raise ValueError(f"--jobs: {jobs}, but it takes one process or more, or 0 for one a core")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(jobs or cores, num_tracks)
+
+
+def _settings(method: Baseline, root: Path, split: Split) -> Mapping[str, Any]:
+    """What tells two runs of a baseline apart, for the digest."""
+    settings = {key: str(value) for key, value in vars(method).items() if not key.startswith("_")}
+    return {"method": f"{type(method).__module__}.{type(method).__name__}", **settings, "root": root, "split": split}
+
+
+def _defined(metrics: Metrics, method: Baseline) -> Metrics:
+    """Figures without those that the method gives no estimate for."""
+    return {key: None if key.startswith(method.not_estimated) else value for key, value in metrics.items()}
+
+
+def _estimates(
+    method: Baseline, prepared: Prepared, entries: Sequence[Entry], jobs: int, row: str, console: Console
+) -> Iterator[Estimate]:
+    """The estimate for each track in order, with progress on the console."""
+    said_s = time.monotonic()
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(row, total=len(entries))
+        for done, estimate in enumerate(_in_order(method, prepared.root, entries, jobs), start=1):
+            progress.update(bar, completed=done)
+            if not console.is_terminal and (done == len(entries) or time.monotonic() - said_s > _LINE_S):
+                said_s = time.monotonic()
+                console.print(f"{row}: {done} of {len(entries)} tracks", highlight=False)
+            yield estimate
+
+
+def _in_order(method: Baseline, root: Path, entries: Sequence[Entry], jobs: int) -> Iterator[Estimate]:
+    if jobs == 1:
+        yield from (_estimate(method, root, entry) for entry in entries)
+        return
+    # Spawned, as in `prepare`: threads of torch and of BLAS do not survive a fork.
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(_estimate, method, root, entry) for entry in entries]
+        try:
+            for future in futures:
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _estimate(method: Baseline, root: Path, entry: Entry) -> Estimate:
+    """One track, in whatever process."""
+    return method.estimate(Prepared(root).read(entry).astype(np.float32) / 32768.0)

@@ -7,20 +7,18 @@ import errno
 import fcntl
 import hashlib
 import json
-import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from data_modules import SAMPLE_RATE
 from data_modules.corpora.base import KINDS, SPLITS, Corpus, Item
+from data_modules.processes import over_tracks
 from data_modules.shards import Prepared, merge_index, write_shard, written_aside
 
 _LOCK = ".lock"
@@ -123,40 +121,21 @@ def _check_plan(corpus: Corpus, items: Sequence[Item], out: Path, tracks_per_sha
 
 
 def _write_shards(corpus: Corpus, groups: Sequence[Sequence[Item]], out: Path, jobs: int, console: Console) -> None:
-    columns = (
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("tracks, {task.fields[hours]:.2f} h of audio"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with (
-        Progress(*columns, console=console) as progress,
-        ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool,
-    ):
-        bar = progress.add_task(f"prepare {corpus.name}", total=sum(map(len, groups)), hours=0.0)
-        futures = {
-            pool.submit(write_shard, corpus, group, out, number): len(group) for number, group in enumerate(groups)
-        }
-        hours = 0.0
-        try:
-            for future in as_completed(futures):
-                samples, _ = future.result()
-                hours += samples / SAMPLE_RATE / 3600
-                progress.update(bar, advance=futures[future], hours=hours)
-                if not console.is_terminal:
-                    done = int(progress.tasks[0].completed)
-                    console.print(f"prepare {corpus.name}: {done} of {progress.tasks[0].total} tracks, {hours:.2f} h")
-        except BaseException as error:
-            pool.shutdown(wait=True, cancel_futures=True)
-            if isinstance(error, BrokenProcessPool):
-                raise OSError(
-                    f"a process that prepared {corpus.name} was killed, most often for want of memory; finished "
-                    f"shards are kept: give the same command again with fewer --jobs than {jobs}"
-                ) from error
-            raise
+    parts = [(len(group), (corpus, group, out, number)) for number, group in enumerate(groups)]
+    try:
+        for _ in over_tracks(
+            write_shard, parts, lambda done: done[0] / SAMPLE_RATE, jobs, f"prepare {corpus.name}", console
+        ):
+            pass
+    except BrokenProcessPool as error:
+        raise OSError(
+            f"a process that prepared {corpus.name} was killed, most often for want of memory; finished "
+            f"shards are kept: give the same command again with fewer --jobs than {jobs}"
+        ) from error
+
+
+def _seconds(written: tuple[int, int]) -> float:
+    return written[0] / SAMPLE_RATE
 
 
 def _report(corpus: Corpus, out: Path, console: Console) -> None:

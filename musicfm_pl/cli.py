@@ -13,6 +13,7 @@ MODEL_COMMANDS = {
     "predict": "take a trained task model to audio files",
 }
 OTHER_COMMANDS = {
+    "doctor": "say what is missing, duplicated, mis-timed or unreadable in a corpus",
     "prepare": "turn a corpus into shards that training reads",
     "grid": "list or run the cells of a grid of experiments",
     "leaderboard": "regenerate the tables from the results of runs",

@@ -15,7 +15,7 @@ from data_modules.corpora.base import Corpus
 
 
 def run_command(command: str, arguments: Sequence[str]) -> None:
-    """Runs `prepare`, `grid` or `leaderboard` with the arguments that follow it."""
+    """Runs one of `cli.OTHER_COMMANDS` with the arguments that follow it."""
     auto_cli(
         _function(command),
         args=_corpus_by_name(list(arguments)),
@@ -25,6 +25,10 @@ def run_command(command: str, arguments: Sequence[str]) -> None:
 
 
 def _function(command: str) -> Callable[..., Any]:
+    if command == "doctor":
+        from data_modules.doctor import doctor
+
+        return doctor
     if command == "prepare":
         from data_modules.prepare import prepare
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,8 @@ class Corpus(abc.ABC):
     """Of the audio and the annotations, as one line."""
     note: str = ""
     """What every table made from this corpus must say, such as "synthetic tempo"."""
+    expected_tracks: ClassVar[int | None] = None
+    """Tracks that the published data set holds; None where it is open-ended."""
 
     def fetch(self, say: Callable[[str], None] = print) -> None:  # noqa: B027 - most corpora have nothing to fetch
         """Brings onto the disk what the corpus needs and can be fetched; called once, before `items`.

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from data_modules.corpora.base import KINDS, SPLITS, Corpus, Item
+from data_modules.corpora.base import KINDS, SPLITS, Corpus, Item, Kind
 from data_modules.examination import Examined, examine
 from data_modules.processes import over_tracks
 from data_modules.shards import written_aside
@@ -137,7 +137,9 @@ def _report(corpus: Corpus, found: Sequence[Examined], twins: Mapping[int, Exami
         )
     console.print(_counts(corpus, found))
     said = [f"{title} {len(lines)}" for title, lines in wrong.items() if lines]
-    console.print(f"{corpus.name}: {'wrong: ' + ', '.join(said) if said else 'nothing is wrong'}", highlight=False)
+    console.print(
+        f"{corpus.name}: {'to be looked at: ' + ', '.join(said) if said else 'nothing is wrong'}", highlight=False
+    )
     return bool(said)
 
 
@@ -160,9 +162,12 @@ def _divided(items: Sequence[Item]) -> list[str]:
     return [f"{group}: in {' and '.join(sorted(names))}" for group, names in splits.items() if len(names) > 1]
 
 
-def _reasons(kind: str, usable: Sequence[Examined]) -> list[str]:
-    """Tracks that lack a kind, with why; for a kind that no track carries there is nothing to lack."""
-    return [f"{one.item.track_id}: {reason}" for one in usable for gap, reason in one.gaps.items() if gap == kind]
+def _reasons(kind: Kind, usable: Sequence[Examined]) -> list[str]:
+    """Tracks that lack a kind which others carry, with why."""
+    if not any(kind in one.kinds or kind in one.gaps for one in usable):
+        return []
+    lacking = [one for one in usable if kind not in one.kinds]
+    return [f"{one.item.track_id}: {one.gaps.get(kind, 'not annotated')}" for one in lacking]
 
 
 def _show(title: str, lines: Sequence[str], colour: str, console: Console) -> None:

@@ -50,14 +50,19 @@ def _corpus_by_name(arguments: list[str]) -> list[str]:
         if flag == "--root":
             argument = "--corpus.root" + argument.removeprefix("--root")
         elif flag == "--corpus" and value.isidentifier():
-            argument = f"--corpus={_class_of(value)}"
+            argument = f"--corpus={corpus_class(value)}"
         elif at and arguments[at - 1] == "--corpus" and argument.isidentifier():
-            argument = _class_of(argument)
+            argument = corpus_class(argument)
         result.append(argument)
     return result
 
 
-def _class_of(name: str) -> str:
+def corpus_class(name: str) -> str:
+    """The class path of the corpus in `data_modules/corpora/<name>.py`.
+
+    Raises:
+        ValueError: There is none; the message lists those that there are.
+    """
     modules = [module.name for module in pkgutil.iter_modules(corpora.__path__)]
     found = _corpus_in(name) if name in modules else None
     if found is None:

@@ -15,6 +15,7 @@ MODEL_COMMANDS = {
 OTHER_COMMANDS = {
     "doctor": "say what is missing, duplicated, mis-timed or unreadable in a corpus",
     "prepare": "turn a corpus into shards that training reads",
+    "embed": "write a pretrained encoder's hidden states of audio files",
     "grid": "list or run the cells of a grid of experiments",
     "leaderboard": "regenerate the tables from the results of runs",
 }

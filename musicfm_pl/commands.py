@@ -1,4 +1,4 @@
-"""The commands that need no model: plain functions through jsonargparse."""
+"""The commands around the experiments: plain functions through jsonargparse."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ def _function(command: str) -> Callable[..., Any]:
         from data_modules.prepare import prepare
 
         return prepare
+    if command == "embed":
+        from musicfm_pl.embed import embed_files
+
+        return embed_files
     if command == "grid":
         from musicfm_pl.grid import grid
 

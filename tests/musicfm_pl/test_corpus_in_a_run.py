@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import command
@@ -29,15 +30,19 @@ def beat_run(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(beat_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy in an empty directory, which is the working directory."""
+def run(beat_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The same, with an empty working directory; what tests add to the run is removed."""
     monkeypatch.chdir(tmp_path)
-    return shutil.copytree(beat_run, tmp_path / "run")
+    record = (beat_run / "config.yaml").read_text()
+    yield beat_run
+    (beat_run / "config.yaml").write_text(record)
+    for folder in beat_run.glob("on-*"):
+        shutil.rmtree(folder)
 
 
-def test_figures_on_another_corpus_as_a_process(run: Path) -> None:
+def test_figures_on_another_corpus_as_a_process(run: Path, tmp_path: Path) -> None:
     for prepared_before in (False, True):
-        done = command.musicfm("test", "--run_dir", "run", "--data.corpus", "tiny", cwd=run.parent)
+        done = command.musicfm("test", "--run_dir", run, "--data.corpus", "tiny", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "Warning" not in done.stderr
         assert ("prepare tiny: 27 of 27 tracks" in done.stdout) != prepared_before
@@ -46,13 +51,13 @@ def test_figures_on_another_corpus_as_a_process(run: Path) -> None:
         assert (result.corpus, result.num_tracks, result.split) == ("tiny", 7, "test")
         assert result.summary["beat_f"] is not None
     assert not (run / FILE_NAME).exists(), "the run's own result is another"
-    assert sorted(path.name for path in run.parent.iterdir()) == ["data", "run"]
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_a_corpus_that_is_for_testing_alone_is_heard_with_the_statistics_of_the_training(
     run: Path, prepared: Path
 ) -> None:
-    command.succeed("test", "--run_dir", "run", *TEST_ONLY)
+    command.succeed("test", "--run_dir", run, *TEST_ONLY)
     assert read_result(run / "on-miniature").num_tracks == 8
     statistics = mel_statistics(Prepared(prepared))
     saved = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["TaskData"]["mel"]
@@ -64,13 +69,11 @@ def test_a_corpus_that_is_for_testing_alone_is_heard_with_the_statistics_of_the_
 
 
 def test_another_argument_is_refused_by_its_key(run: Path) -> None:
-    command.succeed("test", "--run_dir", "run", *TEST_ONLY)
-    code, said = command.fail("test", "--run_dir", "run", *TEST_ONLY, "--data.corpus.bad", "[song1]")
+    command.succeed("test", "--run_dir", run, *TEST_ONLY)
+    code, said = command.fail("test", "--run_dir", run, *TEST_ONLY, "--data.corpus.bad", "[song1]")
     assert code == 2
     assert "corpus.bad: data/miniature was prepared with [], not ['song1']" in said
-    command.succeed(
-        "test", "--run_dir", "run", *TEST_ONLY, "--data.corpus.bad", "[song1]", "--data.root", "data/without"
-    )
+    command.succeed("test", "--run_dir", run, *TEST_ONLY, "--data.corpus.bad", "[song1]", "--data.root", "data/without")
     assert read_result(run / "on-without").num_tracks == 7
     assert json.loads(Path("data/without/corpus.json").read_text())["arguments"] == {
         "bad": ["song1"],
@@ -149,5 +152,5 @@ def test_no_argument_of_the_corpus_that_the_record_names_is_taken(tmp_path: Path
     record = yaml.safe_load(config.read_text())
     record["data"]["init_args"]["corpus"] = {"class_path": "miniature.Miniature", "init_args": {"test_only": True}}
     config.write_text(yaml.safe_dump(record))
-    command.succeed("test", "--run_dir", "run", *MINIATURE)
+    command.succeed("test", "--run_dir", run, *MINIATURE)
     assert read_result(run / "on-miniature").num_tracks == 2

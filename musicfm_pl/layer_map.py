@@ -14,7 +14,7 @@ from musicfm_pl.standings import FIGURES, Cell, Figure
 
 _LEAST_RANGE = 0.05
 """Figures that differ by less over the layers are not stretched over the whole scale: noise should look like noise."""
-_SIDE, _LABEL, _HEAD = (58, 30), 92, 22
+_SIDE, _LABEL, _HEAD = (58, 30), 108, 22
 """Width and height of a cell, width of the figures' names, height of the layers' names, in pixels."""
 
 
@@ -142,7 +142,7 @@ def heat_map(found: LayerMap) -> str:
     """A map as inline SVG: a row a figure, each with its own scale, a cell a layer; styled by the page."""
     (width, height), columns = _SIDE, found.columns
     total = _LABEL + width * len(columns), _HEAD + height * len(found.figures)
-    parts = [
+    parts = [f'<text class="quiet name" x="0" y="{_HEAD - 8}">Layer</text>'] + [
         f'<text class="quiet" x="{_LABEL + width * (number + 0.5)}" y="{_HEAD - 8}">{escape(title)}</text>'
         for number, title in enumerate(layer_titles(found)[1:])
     ]

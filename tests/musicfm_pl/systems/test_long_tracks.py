@@ -65,7 +65,7 @@ def test_windows_are_let_go_as_soon_as_they_are_stitched(batch_size: int) -> Non
     assert whole.shape == (400, 6)
     torch.testing.assert_close(whole[:, 0], torch.arange(40.0).repeat_interleave(10).half())
     assert len(alive) == 40 // batch_size
-    assert most <= 1
+    assert most <= 2, "the batch that is being stitched, and the one that comes"
 
 
 def test_parts_that_are_not_alike_do_not_run_together() -> None:

@@ -88,8 +88,8 @@ class TaskData(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Prepares the corpus, if one is named; one process for all."""
-        assert self.trainer is not None
-        if self.corpus is not None and self.root is not None and self.trainer.state.fn != "predict":
+        is_needed = self.trainer is None or self.trainer.state.fn != "predict"
+        if self.corpus is not None and self.root is not None and is_needed:
             prepare_for_run(self.corpus, self.root)
 
     def setup(self, stage: str) -> None:

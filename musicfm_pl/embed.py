@@ -62,10 +62,6 @@ def embed(
     hop = features.hop_length if isinstance(features, LogMel) else 1
     token_s = Fraction(encoder.stride * hop, SAMPLE_RATE)
 
-    def states(part: Tensor, _: int) -> Tensor:
-        found = encoder(part, last_layer=layer)
-        return torch.stack(found if layer is None else found[-1:], dim=2)  # (B, T, L, D)
-
     # By length, so that equal ones follow each other.
     order = sorted(range(len(waveforms)), key=lambda number: len(waveforms[number]))
     windows: dict[int, list[Window]] = {}
@@ -79,7 +75,7 @@ def embed(
             for part in cut(heard, heard.dim() - 1, windows[number], SAMPLE_RATE / hop):
                 yield part, 0
 
-    pieces = in_batches(parts(), batch_size, states)
+    pieces = in_batches(parts(), batch_size, lambda part, _: encoder.stacked(part, layer))
     found: dict[int, Tensor] = {}
     for number in order:
         firsts = [round(window.start_s / float(token_s)) for window in windows[number]]

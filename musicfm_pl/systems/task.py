@@ -131,9 +131,8 @@ class TaskModel(L.LightningModule):
         if features.dim() == 4:
             states: Sequence[Tensor] = features.unbind(1)
         else:
-            last = self.layer if isinstance(self.layer, int) else None
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_encoder):
-                states = self.encoder(features, last_layer=last)
+                states = self.encoder(features, last_layer=self._only_state)
         if self.layer_weights is None:
             return self._standard(states[int(self.layer) if len(states) > 1 else 0], 0)
         weights_L = self.layer_weights.softmax(dim=0)
@@ -214,8 +213,8 @@ class TaskModel(L.LightningModule):
         """The estimate for a whole audio file, by the same way as at test."""
         features = batch.features
         if self.hears_windows:
-            features = self._track_states(features, batch.duration_s, self._only_state)[None].to(features.device)
-            features = features.float()  # as the cached ones come
+            states_LTD = self._track_states(features, batch.duration_s, self._only_state)
+            features = states_LTD[None].to(features.device).float()  # as cached ones come
         logits_NK = self.track_logits(features, batch.duration_s)
         return batch.track_ids[0], self.head.decode(logits_NK.numpy(), batch.duration_s)
 
@@ -279,13 +278,10 @@ class TaskModel(L.LightningModule):
         """
         windows = plan(duration_s, self.data.cache_window_s, self.token_s, self.overlap)
         self.encoder.eval()
-
-        def states(part: Tensor, _: int) -> Tensor:
-            found = self.encoder(part, last_layer=only)
-            return torch.stack(found if only is None else found[-1:], dim=2)  # (B, T, L, D)
-
         # Twenty minutes of a large encoder are gigabytes: windows are stitched as they come, in half precision.
-        pieces_TLD = self._window_outputs(features, duration_s, windows, [0] * len(windows), states)
+        pieces_TLD = self._window_outputs(
+            features, duration_s, windows, [0] * len(windows), lambda part, _: self.encoder.stacked(part, only)
+        )
         firsts = [round(window.start_s / float(self.token_s)) for window in windows]
         return stitch(pieces_TLD, firsts, None, "centre", torch.float16).transpose(0, 1)
 

@@ -20,14 +20,16 @@ class Embeddings:
 
     Args:
         folder: As `compute` wrote it.
+        state: The only one that is read, so that L is 1 and one layer costs the time of one; None for all.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, state: int | None = None) -> None:
         meta = json.loads((folder / "index.json").read_text())
         self.folder = folder
         self.rate_hz: float = meta["rate_hz"]
         self.num_states: int = meta["num_states"]
         self.dim: int = meta["dim"]
+        self._states = slice(None) if state is None else slice(state, state + 1)
         self._first: dict[str, tuple[int, int]] = {key: (a, b) for key, (a, b) in meta["tracks"].items()}
         self._map: np.ndarray | None = None
 
@@ -41,8 +43,8 @@ class Embeddings:
         first, length = self._first[entry.track_id]
         start = round(start_s * self.rate_hz)
         num_tokens = max(1, round(duration_s * self.rate_hz))
-        states = np.zeros((num_tokens, self.num_states, self.dim), dtype=np.float16)
-        there = self._map[first + start : first + min(length, start + num_tokens)]
+        there = self._map[first + start : first + min(length, start + num_tokens), self._states]
+        states = np.zeros((num_tokens, *there.shape[1:]), dtype=np.float16)
         states[: len(there)] = there
         return torch.from_numpy(states).transpose(0, 1)
 
@@ -55,6 +57,7 @@ def compute(
     digest: str,
     rate_hz: float,
     encode: Callable[[Tensor], Tensor],
+    state: int | None = None,
 ) -> Embeddings:
     """Hidden states of all tracks, from the cache if this encoder has been over this corpus before.
 
@@ -65,6 +68,7 @@ def compute(
         digest: Of the encoder: weights, settings, mel statistics, windows.
         rate_hz: Hidden states a second.
         encode: Waveform (N,), float32 -> hidden states (L, T, D) of a whole track.
+        state: The only one that will be read; None for all. All are computed.
     """
     folder = prepared.root / "embeddings" / f"{prepared.digest}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +76,7 @@ def compute(
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "index.json").exists():
             _write(prepared, folder, rate_hz, encode, prepared.entries)
-    return Embeddings(folder)
+    return Embeddings(folder, state)
 
 
 def _write(

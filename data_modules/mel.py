@@ -13,6 +13,8 @@ from data_modules import SAMPLE_RATE
 
 _POWER_FLOOR = 1e-10
 """The least power a mel band can have, -100 dB (`amin` of torchaudio's `AmplitudeToDB`)."""
+_BLOCK_FRAMES = 3000
+"""Frames whose spectrum is held at once: a clip of 30 s at the study's hop."""
 
 
 class Features(nn.Module, abc.ABC):
@@ -126,18 +128,24 @@ class LogMel(Features):
             return ((decibels_BMF - self.mean) / self.std).contiguous()
 
     def _power(self, waveform_BN: Tensor) -> Tensor:
-        """Power by mel band, (B, F, M)."""
-        spectrum_BCF = torch.stft(
-            waveform_BN,
-            self.n_fft,
-            self.hop_length,
-            window=self.window.float(),
-            center=True,
-            pad_mode="reflect",
-            return_complex=True,
-        )
-        spectrum_BFC = spectrum_BCF[..., : self.frames(waveform_BN.shape[1])].transpose(1, 2)
-        return (spectrum_BFC.real.square() + spectrum_BFC.imag.square()) @ self.filters.float()
+        """Power by mel band, (B, F, M); a long track block by block, since its spectrum is gigabytes."""
+        half = self.n_fft // 2
+        padded_BN = torch.nn.functional.pad(waveform_BN[:, None], (half, half), mode="reflect")[:, 0]
+        num_frames = self.frames(waveform_BN.shape[1])
+        blocks_BFM = []
+        for first in range(0, num_frames, _BLOCK_FRAMES):
+            last = min(first + _BLOCK_FRAMES, num_frames) - 1
+            spectrum_BCF = torch.stft(
+                padded_BN[:, first * self.hop_length : last * self.hop_length + self.n_fft],
+                self.n_fft,
+                self.hop_length,
+                window=self.window.float(),
+                center=False,
+                return_complex=True,
+            )
+            spectrum_BFC = spectrum_BCF.transpose(1, 2)
+            blocks_BFM.append((spectrum_BFC.real.square() + spectrum_BFC.imag.square()) @ self.filters.float())
+        return torch.cat(blocks_BFM, dim=1)
 
 
 @final

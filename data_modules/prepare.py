@@ -5,23 +5,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
-import json
-import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from data_modules import SAMPLE_RATE
+from data_modules import SAMPLE_RATE, card
 from data_modules.corpora.base import KINDS, SPLITS, Corpus, Item
-from data_modules.shards import Prepared, merge_index, write_shard, written_aside
+from data_modules.processes import over_tracks
+from data_modules.shards import Prepared, merge_index, write_shard
 
 _LOCK = ".lock"
 
@@ -40,41 +36,56 @@ def prepare(corpus: Corpus, out: Path, jobs: int = 0, tracks_per_shard: int = 4)
         jobs: Processes; 0 for one a core.
         tracks_per_shard: Tracks in a shard file, the unit of going on.
     """
+    _prepare(corpus, out, jobs, tracks_per_shard, wait=False)
+
+
+def folder_of(corpus: Corpus | None, root: Path | None) -> Path | None:
+    """Where the data of a run lie: `root`, or else `data/<name of the corpus>` in the working directory."""
+    if root is None and corpus is not None:
+        return Path("data") / corpus.name
+    return None if root is None else Path(root)
+
+
+def prepare_for_run(corpus: Corpus, folder: Path) -> None:
+    """Prepares a corpus for a run that names it, as `prepare` does, unless that is done.
+
+    Runs that start together wait for the one that prepares.
+
+    Raises:
+        ValueError: The folder was prepared from something else; the message names what differs.
+    """
+    _prepare(corpus, folder, 0, None, wait=True)
+
+
+def _prepare(corpus: Corpus, out: Path, jobs: int, tracks_per_shard: int | None, wait: bool) -> None:
     console = Console()
     corpus.fetch(console.print)
     items = corpus.items()
     if not items:
         raise ValueError(f"corpus {corpus.name}: no track to prepare")
-    with _alone(out):
-        _prepare(corpus, items, out, jobs or os.cpu_count() or 1, tracks_per_shard, console)
-
-
-def _prepare(
-    corpus: Corpus, items: Sequence[Item], out: Path, jobs: int, tracks_per_shard: int, console: Console
-) -> None:
-    _check_plan(corpus, items, out, tracks_per_shard)
-    for remark in corpus.remarks():
-        console.print(f"{corpus.name}: {escape(remark)}", highlight=False)
-    if (out / "index.parquet").exists():
-        console.print(f"{out} is prepared already: nothing to do")
+    with _alone(out, wait):
+        size = card.settle(corpus, items, out, tracks_per_shard)
+        for remark in corpus.remarks():
+            console.print(f"{corpus.name}: {escape(remark)}", highlight=False)
+        if (out / "index.parquet").exists():
+            console.print(f"{out} is prepared already: nothing to do")
+        else:
+            groups = [items[at : at + size] for at in range(0, len(items), size)]
+            _write_shards(corpus, groups, out, jobs or os.cpu_count() or 1, console)
+            for track, reason in merge_index(out, len(groups)):
+                console.print(f"[yellow]set aside[/] {escape(track)}: {escape(reason)}", highlight=False)
         _report(corpus, out, console)
-        return
-    groups = [items[at : at + tracks_per_shard] for at in range(0, len(items), tracks_per_shard)]
-    _write_shards(corpus, groups, out, jobs, console)
-    for track, reason in merge_index(out, len(groups)):
-        console.print(f"[yellow]set aside[/] {escape(track)}: {escape(reason)}", highlight=False)
-    _report(corpus, out, console)
 
 
 @contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
+def _alone(out: Path, wait: bool) -> Iterator[None]:
     """Keeps other processes from preparing the same folder, clears up after one that was killed, names a full disk."""
-    if out.exists() and not (out / "corpus.json").exists() and any(file.name != _LOCK for file in out.iterdir()):
+    if out.exists() and not (out / card.NAME).exists() and any(file.name != _LOCK for file in out.iterdir()):
         raise ValueError(f"--out: {out} holds other files; name a new or an empty folder")
     out.mkdir(parents=True, exist_ok=True)
     with (out / _LOCK).open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise OSError(
                 f"another `musicfm prepare` is at work on {out}; wait for it, or name another --out"
@@ -93,70 +104,18 @@ def _alone(out: Path) -> Iterator[None]:
             ) from error
 
 
-def _check_plan(corpus: Corpus, items: Sequence[Item], out: Path, tracks_per_shard: int) -> None:
-    """Writes corpus.json, or refuses a folder that was made from something else."""
-    digest = hashlib.sha256(json.dumps([(i.track_id, i.group, i.split) for i in items]).encode()).hexdigest()
-    card = {
-        "corpus": corpus.name,
-        "licence": corpus.licence,
-        "note": corpus.note,
-        "sample_rate": SAMPLE_RATE,
-        "num_items": len(items),
-        "items_sha256": digest,
-        "tracks_per_shard": tracks_per_shard,
-    }
-    path = out / "corpus.json"
-    if path.exists():
-        before = json.loads(path.read_text())
-        if before["items_sha256"] != digest or before["corpus"] != corpus.name:
-            raise ValueError(
-                f"--out: {out} was prepared from {before['corpus']} with {before['num_items']} tracks, not from this "
-                f"{corpus.name} with {len(items)}; name another folder, or delete that one"
-            )
-        if before.get("tracks_per_shard", tracks_per_shard) != tracks_per_shard:
-            raise ValueError(
-                f"--tracks_per_shard: {out} was begun with {before['tracks_per_shard']}, not {tracks_per_shard}"
-            )
-        return
-    with written_aside(path, "w") as file:
-        json.dump(card, file, indent=2)
-
-
 def _write_shards(corpus: Corpus, groups: Sequence[Sequence[Item]], out: Path, jobs: int, console: Console) -> None:
-    columns = (
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("tracks, {task.fields[hours]:.2f} h of audio"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with (
-        Progress(*columns, console=console) as progress,
-        ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool,
-    ):
-        bar = progress.add_task(f"prepare {corpus.name}", total=sum(map(len, groups)), hours=0.0)
-        futures = {
-            pool.submit(write_shard, corpus, group, out, number): len(group) for number, group in enumerate(groups)
-        }
-        hours = 0.0
-        try:
-            for future in as_completed(futures):
-                samples, _ = future.result()
-                hours += samples / SAMPLE_RATE / 3600
-                progress.update(bar, advance=futures[future], hours=hours)
-                if not console.is_terminal:
-                    done = int(progress.tasks[0].completed)
-                    console.print(f"prepare {corpus.name}: {done} of {progress.tasks[0].total} tracks, {hours:.2f} h")
-        except BaseException as error:
-            pool.shutdown(wait=True, cancel_futures=True)
-            if isinstance(error, BrokenProcessPool):
-                raise OSError(
-                    f"a process that prepared {corpus.name} was killed, most often for want of memory; finished "
-                    f"shards are kept: give the same command again with fewer --jobs than {jobs}"
-                ) from error
-            raise
+    parts = [(len(group), (corpus, group, out, number)) for number, group in enumerate(groups)]
+    try:
+        for _ in over_tracks(
+            write_shard, parts, lambda done: done[0] / SAMPLE_RATE, jobs, f"prepare {corpus.name}", console
+        ):
+            pass
+    except BrokenProcessPool as error:
+        raise OSError(
+            f"a process that prepared {corpus.name} was killed, most often for want of memory; finished "
+            f"shards are kept: give the same command again with fewer --jobs than {jobs}"
+        ) from error
 
 
 def _report(corpus: Corpus, out: Path, console: Console) -> None:

@@ -12,9 +12,11 @@ from torch.utils.data import DataLoader
 
 from data_modules.batches import PretrainBatch
 from data_modules.clips import Clip, GridClips, RandomClips, Samples
+from data_modules.corpora.base import Corpus
 from data_modules.masking import Masking, WaveNoise
 from data_modules.mel import LogMel
 from data_modules.order import ResumableSampler, mixed_seed
+from data_modules.prepare import folder_of, prepare_for_run
 from data_modules.shards import Prepared
 from data_modules.statistics import mel_statistics
 
@@ -28,6 +30,8 @@ class PretrainData(L.LightningDataModule):
 
     Args:
         root: A folder that `musicfm prepare` wrote.
+        corpus: In its place, a corpus by its class: it is prepared, once, into `root`, or into `data/<its name>` if
+            no root is given.
         clip_s: Input length in seconds (the study: 5 or 30).
         batch_size: Clips a device and step.
         masking: What is hidden from the encoder; waveform noise, as in the study, unless another is named.
@@ -39,7 +43,8 @@ class PretrainData(L.LightningDataModule):
 
     def __init__(
         self,
-        root: Path,
+        root: Path | None = None,
+        corpus: Corpus | None = None,
         clip_s: float = 30.0,
         batch_size: int = 32,
         masking: Masking | None = None,
@@ -49,7 +54,8 @@ class PretrainData(L.LightningDataModule):
         max_val_clips: int = 512,
     ) -> None:
         super().__init__()
-        self.root = Path(root)
+        self.corpus = corpus
+        self.root = folder_of(corpus, root)
         self.clip_s = clip_s
         self.batch_size = batch_size
         self.masking = masking or WaveNoise()
@@ -58,8 +64,15 @@ class PretrainData(L.LightningDataModule):
         self.num_workers = default_workers() if num_workers < 0 else num_workers
         self.max_val_clips = max_val_clips
 
+    def prepare_data(self) -> None:
+        """Prepares the corpus, if one is named; one process for all."""
+        if self.corpus is not None and self.root is not None:
+            prepare_for_run(self.corpus, self.root)
+
     def setup(self, stage: str) -> None:
         """Opens the folder and takes the corpus' mel statistics."""
+        if self.root is None:
+            raise ValueError("data.root: name a folder that `musicfm prepare` wrote, or data.corpus")
         self.prepared = Prepared(self.root)
         mel = self.features
         statistics = mel_statistics(self.prepared, mel.hop_length, mel.num_mels, mel.n_fft)

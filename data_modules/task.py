@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -13,10 +14,11 @@ from torch.utils.data import DataLoader, Dataset
 from data_modules import embeddings
 from data_modules.batches import TaskBatch
 from data_modules.clips import Clip, GridClips, RandomClips, Samples, Source, WholeTracks
-from data_modules.corpora.base import Kind, Split
+from data_modules.corpora.base import Corpus, Kind, Split
 from data_modules.files import AudioFiles
 from data_modules.mel import Features, LogMel
 from data_modules.order import ResumableSampler
+from data_modules.prepare import folder_of, prepare_for_run
 from data_modules.pretrain import default_workers
 from data_modules.shards import Entry, Prepared
 from data_modules.statistics import mel_statistics
@@ -39,6 +41,8 @@ class TaskData(L.LightningDataModule):
 
     Args:
         root: A folder that `musicfm prepare` wrote.
+        corpus: In its place, a corpus by its class: it is prepared, once, into `root`, or into `data/<its name>` if
+            no root is given.
         clip_s: Input length in seconds (the study: 6 for beats, 12 chords, 24 structure, 12 keys, 29.1 tags).
         batch_size: Clips a device and step.
         features: The feature module: `LogMel`, or `Waveform` for encoders that hear it. A pretrained encoder
@@ -55,6 +59,7 @@ class TaskData(L.LightningDataModule):
     def __init__(
         self,
         root: Path | None = None,
+        corpus: Corpus | None = None,
         clip_s: float = 12.0,
         batch_size: int = 16,
         features: Features | None = None,
@@ -65,7 +70,8 @@ class TaskData(L.LightningDataModule):
         files: list[Path] | None = None,
     ) -> None:
         super().__init__()
-        self.root = root
+        self.corpus = corpus
+        self.root = folder_of(corpus, root)
         self.clip_s = clip_s
         self.batch_size = batch_size
         self._features = features
@@ -76,13 +82,23 @@ class TaskData(L.LightningDataModule):
         self.files = files or []
         self.kind: Kind | None = None
         self._source: Source | None = None
+        self._compute: Callable[[], Source] | None = None
+        self._stage = ""
+        self._lacks_statistics = False
+
+    def prepare_data(self) -> None:
+        """Prepares the corpus, if one is named; one process for all."""
+        is_needed = self.trainer is None or self.trainer.state.fn != "predict"
+        if self.corpus is not None and self.root is not None and is_needed:
+            prepare_for_run(self.corpus, self.root)
 
     def setup(self, stage: str) -> None:
         """Opens the folder."""
+        self._stage = stage
         if stage == "predict":
             return
         if self.root is None:
-            raise ValueError("data.root: name a folder that `musicfm prepare` wrote")
+            raise ValueError("data.root: name a folder that `musicfm prepare` wrote, or data.corpus")
         self.prepared = Prepared(self.root)
         self._source = Samples(self.prepared)
 
@@ -91,7 +107,8 @@ class TaskData(L.LightningDataModule):
 
         Args:
             kind: Tracks without this kind of label are left out.
-            mel: Settings, mean and std of the encoder's pretraining; None for the corpus' own statistics.
+            mel: Settings, mean and std of the encoder's pretraining; None for the statistics of the corpus that the
+                head is trained on, which a checkpoint brings along.
 
         Raises:
             ValueError: The mel settings of data and encoder disagree.
@@ -111,11 +128,34 @@ class TaskData(L.LightningDataModule):
                         f"leave data.features out to take the encoder's, or set {key} to {mel[key]:g}"
                     )
             features.normalise(mel["mean"], mel["std"])
-        elif self.root is None:
+            return
+        self._lacks_statistics = True
+        if self._stage == "fit":
+            self._take_statistics()
+
+    def _take_statistics(self) -> None:
+        """Those of the corpus, unless there are some by now."""
+        if not self._lacks_statistics:
+            return
+        features = self.features
+        assert isinstance(features, LogMel)
+        if self.root is None:
             raise ValueError("data.root: name a prepared folder, whose mel statistics this encoder needs")
-        else:
-            statistics = mel_statistics(Prepared(self.root), features.hop_length, features.num_mels, features.n_fft)
-            features.normalise(statistics.mean, statistics.std)
+        statistics = mel_statistics(Prepared(self.root), features.hop_length, features.num_mels, features.n_fft)
+        features.normalise(statistics.mean, statistics.std)
+        self._lacks_statistics = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """The mel statistics travel with the head: it hears other corpora as it heard its own."""
+        features = self.features
+        return {"mel": {"mean": features.mean, "std": features.std}} if isinstance(features, LogMel) else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the statistics that the head was trained with, where the encoder has none of its own."""
+        if self._lacks_statistics and "mel" in state_dict:
+            assert isinstance(self.features, LogMel)
+            self.features.normalise(state_dict["mel"]["mean"], state_dict["mel"]["std"])
+            self._lacks_statistics = False
 
     @property
     def features(self) -> Features:
@@ -124,9 +164,23 @@ class TaskData(L.LightningDataModule):
             self._features = LogMel()
         return self._features
 
-    def use_hidden_states(self, digest: str, rate_hz: float, encode: Callable[[Tensor], Tensor]) -> None:
-        """From here on clips are hidden states instead of audio, computed by `encode` if they are not cached yet."""
-        self._source = embeddings.compute(self.prepared, digest, rate_hz, encode)
+    def use_hidden_states(
+        self, digest: Callable[[], str], rate_hz: float, encode: Callable[[Tensor], Tensor], state: int | None
+    ) -> None:
+        """From here on clips are hidden states instead of audio, computed by `encode` if they are not cached yet.
+
+        They are computed when they are first asked for, if the mel statistics are still to come from a checkpoint.
+
+        Args:
+            digest: Of the encoder, see `embeddings.compute`; called when the mel statistics are known.
+            rate_hz: Hidden states a second.
+            encode: See `embeddings.compute`.
+            state: The only one that is read; None for all.
+        """
+        self._source = None
+        self._compute = lambda: embeddings.compute(self.prepared, digest(), rate_hz, encode, state)
+        if not self._lacks_statistics:
+            self._source = self._compute()
 
     def entries(self, split: Split) -> list[Entry]:
         """The tracks of a split that carry the task's kind of label."""
@@ -140,7 +194,10 @@ class TaskData(L.LightningDataModule):
     @property
     def source(self) -> Source:
         """Where clips come from."""
-        assert self._source is not None, "setup comes first"
+        if self._source is None:
+            assert self._compute is not None, "setup comes first"
+            self._take_statistics()
+            self._source = self._compute()
         return self._source
 
     def train_dataloader(self) -> DataLoader[Clip]:
@@ -181,6 +238,7 @@ class TaskData(L.LightningDataModule):
         """Mel on the device; hidden states pass as they are."""
         values = batch.values
         if not values.is_floating_point():
+            self._take_statistics()
             with torch.no_grad():
                 values = self.features.to(values.device)(values.float() / 32768.0)
         return TaskBatch(

@@ -13,8 +13,10 @@ MODEL_COMMANDS = {
     "predict": "take a trained task model to audio files",
 }
 OTHER_COMMANDS = {
+    "doctor": "say what is missing, duplicated, mis-timed or unreadable in a corpus",
     "prepare": "turn a corpus into shards that training reads",
     "baseline": "judge a published method that learns nothing, beside trained heads",
+    "embed": "write a pretrained encoder's hidden states of audio files",
     "grid": "list or run the cells of a grid of experiments",
     "leaderboard": "regenerate the tables from the results of runs",
 }

@@ -1,4 +1,4 @@
-"""The commands that need no model: plain functions through jsonargparse."""
+"""The commands around the experiments: plain functions through jsonargparse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from data_modules.corpora.base import Corpus
 
 
 def run_command(command: str, arguments: Sequence[str]) -> None:
-    """Runs `prepare`, `baseline`, `grid` or `leaderboard` with the arguments that follow it."""
+    """Runs one of `cli.OTHER_COMMANDS` with the arguments that follow it."""
     auto_cli(
         _function(command),
         args=arguments_of(command, arguments),
@@ -31,12 +31,16 @@ def arguments_of(command: str, arguments: Sequence[str]) -> list[str]:
     Raises:
         ValueError: There is no such name.
     """
-    if command == "prepare":
+    if command in ("prepare", "doctor"):
         return _corpus_by_name(arguments)
     return _method_by_task(arguments) if command == "baseline" else list(arguments)
 
 
 def _function(command: str) -> Callable[..., Any]:
+    if command == "doctor":
+        from data_modules.doctor import doctor
+
+        return doctor
     if command == "prepare":
         from data_modules.prepare import prepare
 
@@ -45,6 +49,10 @@ def _function(command: str) -> Callable[..., Any]:
         from musicfm_pl.baselines.evaluate import baseline
 
         return baseline
+    if command == "embed":
+        from musicfm_pl.embed import embed_files
+
+        return embed_files
     if command == "grid":
         from musicfm_pl.grid import grid
 
@@ -84,6 +92,15 @@ def _by_name(arguments: Sequence[str], flag: str, option: str, package: ModuleTy
         else:
             result += [argument] if given != flag or equals else [argument, value]
     return result
+
+
+def corpus_class(name: str) -> str:
+    """The class path of the corpus in `data_modules/corpora/<name>.py`.
+
+    Raises:
+        ValueError: There is none; the message lists those that there are.
+    """
+    return _class_of(name, "--corpus", "--corpus", corpora, Corpus)
 
 
 def _class_of(name: str, flag: str, option: str, package: ModuleType, base: type) -> str:

@@ -21,6 +21,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 import musicfm_pl.encoders.pretrained  # noqa: F401 - known by its short name: `--model.encoder Pretrained`
 from musicfm_pl.callbacks import LastCheckpoint, PredictionWriter, ProgressLines, ResultsWriter, StepSeed
 from musicfm_pl.config import expand_extends, last_config, layers, run_directory
+from musicfm_pl.data_arguments import settle_data_arguments
 from musicfm_pl.provenance import IGNORED_KEYS
 from musicfm_pl.results import ResultError, Role, read_result
 from musicfm_pl.systems.pretrain import MaskedTokenModel
@@ -70,7 +71,8 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
         for c in (before, now)
     )
     # Data may move; the mel statistics in the checkpoint tell whether they are still the same.
-    return {key for key in (old.keys() | new.keys()) - {"data.root"} if old.get(key) != new.get(key)}
+    movable = {"data.root", "data.corpus.root"}
+    return {key for key in (old.keys() | new.keys()) - movable if old.get(key) != new.get(key)}
 
 
 class ExperimentCLI(LightningCLI):
@@ -116,6 +118,9 @@ class ExperimentCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """A trainer whose logs, results and predictions go to the run directory."""
         config = self.config[self.subcommand]
+        if getattr(self.datamodule, "corpus", None) is not None:
+            # The record says where the data of a corpus lie, and so which corpus the run is of.
+            config.data.init_args.root = self.datamodule.root
         if config.trainer.logger in (None, True):
             kwargs["logger"] = TensorBoardLogger(self.run_dir, name="", version="")
         writers = [ResultsWriter(self.run_dir, config.name, config.role), PredictionWriter(self.run_dir)]
@@ -185,7 +190,8 @@ def run_experiment(command: str, arguments: Sequence[str]) -> None:
     """
     given = list(arguments)
     if not {"-h", "--help"} & set(given):
-        given = _with_run_dir(given)
+        with_config = _with_run_dir(given)
+        given = settle_data_arguments(with_config, record=None if last_config(given) else last_config(with_config))
     _quieten()
     # Lightning warns when it is given arguments beside those of the process: these are those of the process.
     sys.argv = ["musicfm", command, *expand_extends(given)]

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from rich.console import Console
 
+from musicfm_pl.layer_map import layer_maps
 from musicfm_pl.leaderboard_html import page
 from musicfm_pl.leaderboard_text import comma_separated, markdown, show
 from musicfm_pl.protocols.presets import protocol_names
@@ -99,6 +100,7 @@ def build(results: Iterable[RunResult]) -> Leaderboard:
     return Leaderboard(
         tables=tuple(table for table in tables if table.stage != "pretrain"),
         pretraining=tuple(table for table in tables if table.stage == "pretrain"),
+        layer_maps=layer_maps(runs),
         published_columns=columns,
         published_rows=rows,
         made_with=_made_with(runs),

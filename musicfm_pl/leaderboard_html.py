@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 
+from musicfm_pl.layer_map import layer_sections
 from musicfm_pl.leaderboard_text import (
     ABOUT,
     LEGEND,
@@ -27,6 +28,7 @@ def page(board: Leaderboard) -> str:
     """The whole page, styles and drawings inside."""
     style = (files("musicfm_pl") / "leaderboard.css").read_text(encoding="utf-8")
     sections = [_section(table) for table in (*board.tables, *board.pretraining)]
+    sections.append(layer_sections(board.layer_maps))
     made_with = "".join(f"<li>{escape(line)}</li>" for line in board.made_with)
     return f"""<!DOCTYPE html>
 <html lang="en">

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table as Grid
 
+from musicfm_pl.layer_map import bold_rows, layer_heading, layer_note, layer_titles, show_map
 from musicfm_pl.standings import PUBLISHED_SOURCE, Cell, Comparison, Figure, Leaderboard, Row, Table, signed
 
 STAGES = {"probe": "Probing", "finetune": "Fine-tuning", "pretrain": "Pretraining"}
@@ -135,6 +136,9 @@ def markdown(board: Leaderboard) -> str:
             rows = [[f.title, *(gain_text(c, f) for c in table.comparisons)] for f in figures]
             parts += [f"### {QUESTION}", "\n".join(f"- {c.verdict}" for c in table.comparisons)]
             parts += [QUESTION_NOTE, _pipes(titles, rows)]
+    for found in board.layer_maps:
+        parts += [f"## {layer_heading(found)}", layer_note(found)]
+        parts += [_pipes(layer_titles(found), bold_rows(found, "**", "**"))]
     parts += ["## Published", PUBLISHED_NOTE, f"Source: {PUBLISHED_SOURCE}."]
     parts += [_pipes(board.published_columns, board.published_rows)]
     parts += ["## Made with", "\n".join(f"- {line}" for line in board.made_with)]
@@ -187,6 +191,8 @@ def show(board: Leaderboard, console: Console) -> None:
         console.print(wide if fits else _console_table(table, transposed=True))
         for comparison in table.comparisons:
             console.print(f"• {comparison.verdict}", markup=False, highlight=False)
+    for found in board.layer_maps:
+        show_map(found, console)
 
 
 def _console_table(table: Table, transposed: bool) -> Grid:

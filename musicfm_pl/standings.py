@@ -5,9 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from musicfm_pl.results import Role, Stage, Task
+
+if TYPE_CHECKING:
+    from musicfm_pl.layer_map import LayerMap
 
 
 @dataclass(frozen=True)
@@ -218,6 +221,7 @@ class Leaderboard:
     Attributes:
         tables: Fine-tuning and probing, by corpus.
         pretraining: The same for pretraining.
+        layer_maps: Scores by layer, of encoders that were probed on several.
         published_columns: Titles of the published table.
         published_rows: Its cells as printed in the study.
         made_with: Versions and commits of the runs, one line each.
@@ -226,6 +230,7 @@ class Leaderboard:
 
     tables: tuple[Table, ...]
     pretraining: tuple[Table, ...]
+    layer_maps: tuple[LayerMap, ...]
     published_columns: tuple[str, ...]
     published_rows: tuple[tuple[str, ...], ...]
     made_with: tuple[str, ...]

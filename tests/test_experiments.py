@@ -171,6 +171,16 @@ def test_grids_can_be_read_and_name_files_that_are_there(file: Path) -> None:
                     assert (EXPERIMENTS.parent / following).is_file(), f"{cell.run}: {following}"
 
 
+@pytest.mark.parametrize("file", GRIDS, ids=name_of)
+def test_cells_of_grids_are_taken_by_the_command_line(file: Path, parser: jsonargparse.ArgumentParser) -> None:
+    """Every seventh: seven is prime to the lengths of the axes, so that each value of each axis comes."""
+    for cell in read_grid(file)[::7]:
+        for command, *options in cell.commands:
+            if command == "fit":
+                config = parser.parse_args(expand_extends(options))
+                assert Path(config.run_dir) == cell.run_dir
+
+
 def test_every_folder_is_looked_at_here() -> None:
     known = {"base", "axes", "pretrain", "tasks", "modes", "demo", "study_small", "grids"}
     assert {folder.name for folder in EXPERIMENTS.iterdir() if folder.is_dir()} <= known, "add a test of what it holds"

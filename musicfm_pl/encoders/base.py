@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 
@@ -38,6 +39,11 @@ class Encoder(nn.Module, abc.ABC):
             `num_layers + 1` tensors h_BTD (fewer with `last_layer`), T = ceil(F / stride): the input of the
             first layer, then the output of each; a final normalisation belongs to the last one only.
         """
+
+    def stacked(self, features: Tensor, only: int | None = None) -> Tensor:
+        """Hidden states as one tensor (B, T, L, D): all, or the one that is wanted (L = 1)."""
+        found = self(features, last_layer=only)
+        return torch.stack(found if only is None else found[-1:], dim=2)
 
     def check_layer(self, layer: int) -> None:
         """Raises ValueError unless there is such a hidden state."""

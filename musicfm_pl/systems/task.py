@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from musicfm_pl.heads.base import Estimate, Head, Scores
 from musicfm_pl.systems.digest import encoder_digest
 from musicfm_pl.systems.judge import Judge
 from musicfm_pl.systems.schedule import warmup_cosine
-from musicfm_pl.systems.windows import Window, lattice, plan, stitch
+from musicfm_pl.systems.windows import Window, cut, in_batches, lattice, plan, stitch
 
 
 class TaskModel(L.LightningModule):
@@ -117,7 +117,7 @@ class TaskModel(L.LightningModule):
         if stage == "fit":
             self.head.learn_labels(entry.labels[self.head.kind] for entry in data.entries("train"))
         if self.hears_windows and stage != "predict":
-            data.use_hidden_states(self._states_digest(), float(1 / self.token_s), self._encode_track)
+            data.use_hidden_states(self._states_digest, float(1 / self.token_s), self._encode_track, self._only_state)
 
     def train(self, mode: bool = True) -> TaskModel:
         """A frozen encoder stays in evaluation mode: no dropout, no moving BatchNorm statistics."""
@@ -127,15 +127,14 @@ class TaskModel(L.LightningModule):
         return self
 
     def hidden(self, features: Tensor) -> Tensor:
-        """The hidden state that the head reads, (B, T, D), of mel, waveform or cached states (B, L, T, D)."""
+        """The hidden state that the head reads, (B, T, D), of mel, waveform or states (B, L, T, D): all or that one."""
         if features.dim() == 4:
             states: Sequence[Tensor] = features.unbind(1)
         else:
-            last = self.layer if isinstance(self.layer, int) else None
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_encoder):
-                states = self.encoder(features, last_layer=last)
+                states = self.encoder(features, last_layer=self._only_state)
         if self.layer_weights is None:
-            return self._standard(states[int(self.layer)], 0)
+            return self._standard(states[int(self.layer) if len(states) > 1 else 0], 0)
         weights_L = self.layer_weights.softmax(dim=0)
         standard = [self._standard(state_BTD, number) for number, state_BTD in enumerate(states)]
         return torch.einsum("lbtd,l->btd", torch.stack(standard), weights_L)
@@ -177,7 +176,7 @@ class TaskModel(L.LightningModule):
         windows = plan(duration_s, self.data.clip_s, lattice(self.token_s, frame_s), self.overlap)
         if rate_hz is None:
             pieces = self._window_outputs(features, duration_s, windows, [1] * len(windows), self.forward)
-            return torch.cat(pieces).float()
+            return torch.cat(list(pieces)).float()
         num_frames = self.head.num_frames(duration_s)
         firsts = [round(window.start_s * rate_hz) for window in windows]
         lengths = [self.head.num_frames(window.end_s - window.start_s) for window in windows[:-1]]
@@ -192,25 +191,16 @@ class TaskModel(L.LightningModule):
         windows: Sequence[Window],
         lengths: Sequence[int],
         run: Callable[[Tensor, int], Tensor],
-    ) -> list[Tensor]:
+    ) -> Iterator[Tensor]:
         """`run` on each window and the frames it should give, several windows of one length at a time."""
         axis = 2 if features.dim() == 4 else features.dim() - 1
-        steps = features.shape[axis]
-        rate_hz = steps / duration_s
+        rate_hz = features.shape[axis] / duration_s
         if features.dim() == 4:
             rate_hz = float(1 / self.token_s)
         elif isinstance(self.data.features, LogMel):
             rate_hz = SAMPLE_RATE / self.data.features.hop_length
-        batches: list[tuple[int, list[Tensor]]] = []
-        for number, (window, length) in enumerate(zip(windows, lengths, strict=True)):
-            first = round(window.start_s * rate_hz)
-            last = steps if number == len(windows) - 1 else min(steps, round(window.end_s * rate_hz))
-            part = features.narrow(axis, first, last - first)
-            full = not batches or len(batches[-1][1]) == self.window_batch
-            if full or length != batches[-1][0] or part.shape != batches[-1][1][0].shape:
-                batches.append((length, []))
-            batches[-1][1].append(part)
-        return [piece for length, parts in batches for piece in run(torch.cat(parts), length).cpu()]
+        parts = zip(cut(features, axis, windows, rate_hz), lengths, strict=True)
+        return in_batches(parts, self.window_batch, run)
 
     def test_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Decodes a whole track."""
@@ -222,7 +212,8 @@ class TaskModel(L.LightningModule):
         """The estimate for a whole audio file, by the same way as at test."""
         features = batch.features
         if self.hears_windows:
-            features = self._track_states(features, batch.duration_s)[None].to(features.device)
+            states_LTD = self._track_states(features, batch.duration_s, self._only_state)
+            features = states_LTD[None].to(features.device).float()  # as cached ones come
         logits_NK = self.track_logits(features, batch.duration_s)
         return batch.track_ids[0], self.head.decode(logits_NK.numpy(), batch.duration_s)
 
@@ -250,6 +241,11 @@ class TaskModel(L.LightningModule):
         """Whether hidden states are those of whole tracks, heard in windows of `data.cache_window_s`."""
         return self.freeze_encoder and self.data.cache
 
+    @property
+    def _only_state(self) -> int | None:
+        """The one hidden state that the head reads, if it is one."""
+        return self.layer if isinstance(self.layer, int) else None
+
     def _encode_track(self, waveform_N: Tensor) -> Tensor:
         """All hidden states (L, T, D) of a track, on the device that the run will have."""
         device = self.trainer.strategy.root_device  # at set-up Lightning has not moved the model there yet
@@ -258,18 +254,22 @@ class TaskModel(L.LightningModule):
         return self._track_states(features, len(waveform_N) / SAMPLE_RATE)
 
     @torch.no_grad()
-    def _track_states(self, features: Tensor, duration_s: float) -> Tensor:
-        """All hidden states (L, T, D) of a whole track: each from the window in whose middle it lies."""
+    def _track_states(self, features: Tensor, duration_s: float, only: int | None = None) -> Tensor:
+        """Hidden states (L, T, D) of a whole track, float16: each from the window in whose middle it lies.
+
+        Args:
+            features: Mel or waveform of the track.
+            duration_s: Its length.
+            only: The one state that is wanted, L = 1; None for all.
+        """
         windows = plan(duration_s, self.data.cache_window_s, self.token_s, self.overlap)
         self.encoder.eval()
-
-        def states(part: Tensor, _: int) -> Tensor:
-            return torch.stack(self.encoder(part), dim=2)  # (B, T, L, D)
-
-        pieces_TLD = self._window_outputs(features, duration_s, windows, [0] * len(windows), states)
+        # Twenty minutes of a large encoder are gigabytes: windows are stitched as they come, in half precision.
+        pieces_TLD = self._window_outputs(
+            features, duration_s, windows, [0] * len(windows), lambda part, _: self.encoder.stacked(part, only)
+        )
         firsts = [round(window.start_s / float(self.token_s)) for window in windows]
-        num_tokens = firsts[-1] + len(pieces_TLD[-1])
-        return stitch(pieces_TLD, firsts, num_tokens, "centre").transpose(0, 1)
+        return stitch(pieces_TLD, firsts, None, "centre", torch.float16).transpose(0, 1)
 
     def configure_optimizers(self) -> Any:
         """AdamW, with a learning rate each for head and encoder."""

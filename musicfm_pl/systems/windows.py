@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
@@ -46,39 +46,92 @@ def plan(duration_s: float, window_s: float, grid: Fraction, overlap: float = 0.
     ]
 
 
+def cut(features: Tensor, axis: int, windows: Sequence[Window], rate_hz: float) -> Iterator[Tensor]:
+    """The part of a track's features under each window, without a copy.
+
+    Args:
+        features: Of one track.
+        axis: The one of time.
+        windows: As `plan` gives them; the last ends with the features, whatever the rounding.
+        rate_hz: Steps of the features a second.
+    """
+    num_steps = features.shape[axis]
+    for number, window in enumerate(windows):
+        first = round(window.start_s * rate_hz)
+        last = num_steps if number == len(windows) - 1 else min(num_steps, round(window.end_s * rate_hz))
+        yield features.narrow(axis, first, last - first)
+
+
+def in_batches(
+    parts: Iterable[tuple[Tensor, int]], batch_size: int, run: Callable[[Tensor, int], Tensor]
+) -> Iterator[Tensor]:
+    """Runs a function on parts that follow each other and are alike, several at a time: nothing is ever padded.
+
+    Args:
+        parts: Inputs (1, ...), and the number of frames that each should give.
+        batch_size: Parts at a time, at most.
+        run: Inputs (B, ...) of one shape, and the frames they should give -> outputs (B, ...).
+
+    Yields:
+        The output of each part on the CPU, in their order; no more than one batch is held.
+    """
+    batch: list[Tensor] = []
+    length = 0
+    for part, frames in parts:
+        if batch and (len(batch) == batch_size or frames != length or part.shape != batch[0].shape):
+            yield from run(torch.cat(batch), length).cpu()
+            batch = []
+        batch.append(part)
+        length = frames
+    if batch:
+        yield from run(torch.cat(batch), length).cpu()
+
+
 def stitch(
-    pieces: Sequence[Tensor], first_frames: Sequence[int], num_frames: int, weight: Literal["triangle", "centre"]
+    pieces: Iterable[Tensor],
+    first_frames: Sequence[int],
+    num_frames: int | None,
+    weight: Literal["triangle", "centre"],
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Outputs of overlapped windows as one sequence.
 
     Args:
-        pieces: (N_i, ...) for each window.
+        pieces: (N_i, ...) for each window; taken one by one and not kept.
         first_frames: Where each begins in the whole.
-        num_frames: N of the whole; every frame is covered by some window.
+        num_frames: N of the whole, every frame of which is covered by some window; None for where the last piece
+            ends, none being twice as long as the first.
         weight: `triangle` averages, with weights that fall from the middle of a window to its ends; `centre`
             takes each frame from the window in whose middle it lies most nearly.
+        dtype: Of the whole.
 
     Returns:
-        (N, ...) float32.
+        (N, ...) of this type.
     """
-    whole = torch.zeros(num_frames, *pieces[0].shape[1:])
-    weights = torch.zeros(num_frames)
-    for piece, first in zip(pieces, first_frames, strict=True):
-        length = min(len(piece), num_frames - first)
+    whole = weights = torch.zeros(0)
+    end = 0
+    for number, (piece, first) in enumerate(zip(pieces, first_frames, strict=True)):
+        if number == 0:
+            size = first_frames[-1] + 2 * len(piece) if num_frames is None else num_frames
+            whole, weights = torch.zeros(size, *piece.shape[1:], dtype=dtype), torch.zeros(size)
+        length = min(len(piece), len(whole) - first)
+        end = max(end, first + length)
         ramp = torch.arange(1, len(piece) + 1, dtype=torch.float32)
         triangle = torch.minimum(ramp, ramp.flip(0))[:length]
         old = weights[first : first + length]
-        values = piece[:length].float().cpu()
+        values = piece[:length].to("cpu", dtype)
         shape = (-1,) + (1,) * (values.dim() - 1)
         if weight == "centre":
             better = triangle > old
             whole[first : first + length][better] = values[better]
             weights[first : first + length] = torch.maximum(triangle, old)
         else:
-            whole[first : first + length] += values * triangle.reshape(shape)
+            whole[first : first + length] += (values * triangle.reshape(shape)).to(dtype)
             weights[first : first + length] += triangle
+    num_frames = end if num_frames is None else num_frames
+    whole, weights = whole[:num_frames], weights[:num_frames]
     if (weights == 0).any():
         raise AssertionError(f"frame {int(torch.argmin(weights))} of {num_frames} lies in no window")
     if weight == "triangle":
-        whole /= weights.reshape((-1,) + (1,) * (whole.dim() - 1))
+        whole /= weights.reshape((-1,) + (1,) * (whole.dim() - 1)).to(dtype)
     return whole

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import importlib
+import inspect
 import json
 import os
+import pkgutil
 import signal
 import subprocess
 import time
@@ -20,8 +23,9 @@ import pytest
 import soundfile
 from miniature import Miniature
 
-from data_modules import SAMPLE_RATE
-from data_modules.corpora.base import Item, Kind, Track
+from data_modules import SAMPLE_RATE, corpora
+from data_modules.card import arguments_of
+from data_modules.corpora.base import Corpus, Item, Kind, Track
 from data_modules.corpora.folder import Folder
 from data_modules.prepare import prepare
 from data_modules.shards import Prepared
@@ -99,8 +103,8 @@ def test_prepared_twice_is_prepared_once(whole: Path, capsys: pytest.CaptureFixt
 def test_a_killed_one_goes_on_and_gives_the_same(whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "data"
     process = subprocess.Popen(
-        command.command(*BEGIN, "--out", out, "--corpus.delay_s", "0.4"),
-        env=command.environment(),
+        command.command(*BEGIN, "--out", out),
+        env=command.environment() | {"MINIATURE_DELAY_S": "0.4"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -124,8 +128,8 @@ def test_a_killed_one_goes_on_and_gives_the_same(whole: Path, tmp_path: Path) ->
 def test_two_at_a_time(tmp_path: Path) -> None:
     out = tmp_path / "data"
     process = subprocess.Popen(
-        command.command(*BEGIN, "--out", out, "--corpus.delay_s", "30"),
-        env=command.environment(),
+        command.command(*BEGIN, "--out", out),
+        env=command.environment() | {"MINIATURE_DELAY_S": "30"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -247,7 +251,7 @@ def test_gaps_and_remarks_are_said(
 ) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    monkeypatch.setattr("data_modules.prepare.ProcessPoolExecutor", lambda jobs, mp_context: ThreadPoolExecutor(jobs))
+    monkeypatch.setattr("data_modules.processes.ProcessPoolExecutor", lambda jobs, mp_context: ThreadPoolExecutor(jobs))
     prepare(_Patchy(), tmp_path / "data", jobs=1)
     said = capsys.readouterr().out
     assert "patchy: two [old] files" in said
@@ -269,6 +273,50 @@ def test_another_corpus_or_other_files_in_the_folder(whole: Path, tmp_path: Path
     code, said = command.fail(*BEGIN[:-1], "3", "--out", whole)
     assert code == 2
     assert "--tracks_per_shard" in said
+
+
+def test_other_arguments_of_the_corpus(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tracks have the same names and splits: only the record tells."""
+    code, said = command.fail(*BEGIN, "--out", whole, "--corpus.bad", "[song1]")
+    assert code == 2
+    assert f"corpus.bad: {whole} was prepared with [], not ['song1']; give the same again" in said
+    music = tmp_path / "music"
+    music.mkdir()
+    soundfile.write(music / "a.wav", np.random.default_rng(0).normal(0, 0.1, 44100).astype(np.float32), 44100)
+    folder = ("prepare", "--corpus", "folder", "--out", tmp_path / "data", "--jobs", "1", "--root")
+    command.succeed(*folder, music)
+    monkeypatch.chdir(tmp_path)
+    command.succeed(*folder, "music")
+    music.rename(tmp_path / "moved")
+    code, said = command.fail(*folder, "moved")
+    assert code == 2
+    assert f"corpus.root: {tmp_path / 'data'} was prepared with '{music}', not '{tmp_path / 'moved'}'" in said
+    card = json.loads((tmp_path / "data" / "corpus.json").read_text())
+    assert card.pop("arguments") == {"root": str(music)}
+    (tmp_path / "data" / "corpus.json").write_text(json.dumps(card))
+    command.succeed(*folder, "moved")
+
+
+def test_every_corpus_keeps_its_arguments() -> None:
+    """Found by discovery; what a constructor needs is a path."""
+    found = 0
+    for module in pkgutil.iter_modules(corpora.__path__):
+        for member in vars(importlib.import_module(f"data_modules.corpora.{module.name}")).values():
+            if inspect.isclass(member) and issubclass(member, Corpus) and not inspect.isabstract(member):
+                parameters = inspect.signature(member).parameters.values()
+                corpus = member(**{p.name: Path("x") for p in parameters if p.default is inspect.Parameter.empty})
+                assert list(arguments_of(corpus)) == [p.name for p in parameters]
+                found += 1
+    assert found >= 4
+    assert arguments_of(Folder(Path("~/music"))) == {"root": str(Path.home() / "music")}
+
+
+def test_a_corpus_for_testing_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command.succeed(*BEGIN, "--out", tmp_path, "--corpus.test_only", "true")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "test: 8 tracks" in said
+    assert "mel statistics" not in said
+    assert len(Prepared(tmp_path).split("test")) == 8
 
 
 @pytest.mark.parametrize(

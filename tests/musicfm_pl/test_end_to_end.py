@@ -166,7 +166,7 @@ def test_predicting_every_task(runs: Path, tmp_path: Path) -> None:
         assert all(path.name.startswith(f"one song.{task}.") and path.stat().st_size for path in written)
 
 
-@pytest.mark.parametrize("name", ["", "prepare", "grid", "leaderboard"])
+@pytest.mark.parametrize("name", ["", "doctor", "prepare", "grid", "leaderboard"])
 def test_help_needs_no_torch(name: str) -> None:
     """Torch and Lightning take seconds to import, numpy and pyarrow do not."""
     code = (

@@ -6,6 +6,7 @@ should start quickly: nothing here needs torch.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from typing import ClassVar, final
@@ -28,22 +29,27 @@ class Miniature(Corpus):
     """Chords of sines over clicks.
 
     Args:
-        delay_s: Time that loading a track takes at least.
         bad: Names of tracks that cannot be used.
+        test_only: Whether all tracks are for testing, as in data sets that are never trained on.
+
+    With MINIATURE_DELAY_S in the environment, loading a track takes at least so many seconds.
     """
 
     name: ClassVar[str] = "miniature"
     licence: ClassVar[str] = "CC0"
 
-    def __init__(self, delay_s: float = 0.0, bad: Sequence[str] = ()) -> None:
-        self.delay_s = delay_s
+    def __init__(self, bad: Sequence[str] = (), test_only: bool = False) -> None:
         self.bad = bad
+        self.test_only = test_only
 
     def items(self) -> Sequence[Item]:
-        return [Item(f"song{number}", f"song{number}", split) for number, split in enumerate(_SPLITS)]
+        return [
+            Item(f"song{number}", f"song{number}", "test" if self.test_only else split)
+            for number, split in enumerate(_SPLITS)
+        ]
 
     def load(self, item: Item) -> Track:
-        time.sleep(self.delay_s)
+        time.sleep(float(os.environ.get("MINIATURE_DELAY_S", 0)))
         if item.track_id in self.bad:
             raise BadTrack(f"{item.track_id}: made\tup to be bad")
         number = int(item.track_id.removeprefix("song"))

@@ -32,7 +32,7 @@ def model(
     time_strides: tuple[int, int], encoder: type[Conformer] | type[Bert] = Conformer, num_books: int = 1
 ) -> MaskedTokenModel:
     small = encoder(dim=16, num_layers=1, num_heads=2, ffn_dim=8, conv_channels=2, time_strides=time_strides)
-    return MaskedTokenModel(small, lambda frame_dim: RandomProjection(frame_dim, num_codes=16, code_dim=4, num_books=num_books))
+    return MaskedTokenModel(small, lambda frame_dim: RandomProjection(frame_dim, 16, code_dim=4, num_books=num_books))
 
 
 def batch(duration_s: float, hop_length: int, masking: WaveNoise | MelNoise, seed: int = 0) -> PretrainBatch:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import lightning as L
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -215,3 +216,55 @@ def test_the_mel_of_a_pretrained_encoder_is_taken_over(prepared: Path, pretraine
     assert mel.mean().item() == pytest.approx(0, abs=1e-3)
     assert mel.std().item() == pytest.approx(1, abs=1e-3)
     assert mel.shape[2] == 4 * int(20.3 * SAMPLE_RATE) // 240
+
+
+@pytest.mark.parametrize("layer", ["all", 1])
+def test_hidden_states_do_not_depend_on_the_windows_at_once(prepared: Path, layer: int | str) -> None:
+    """Of a whole track, as they are cached and as files are predicted; of one layer as of all."""
+    entry = Prepared(prepared).entries[0]
+    waveform_N = torch.from_numpy(Prepared(prepared).read(entry).astype(np.float32) / 32768)
+    found = []
+    for batch in (1, 3, 100):
+        model = attached(prepared, conformer(), Chord, clip_s=2.0, cache_window_s=3.0, window_batch=batch, layer=layer)
+        features = model.data.features(waveform_N[None])
+        found.append(model._track_states(features, entry.duration_s))
+        one = model._track_states(features, entry.duration_s, only=1)
+        torch.testing.assert_close(one, found[-1][1:2], rtol=0, atol=0)
+    for other in found[1:]:
+        torch.testing.assert_close(found[0], other, rtol=2e-3, atol=2e-3)  # of half precision
+    assert found[0].shape == (3, round(entry.duration_s * 25 + 0.5), 16)
+
+
+def test_one_layer_of_the_cache_is_that_layer_of_all(prepared: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(prepared, data, ignore=shutil.ignore_patterns("embeddings"))
+    whole = attached(data, conformer(), Chord, cache=True, layer="all")
+    entry = whole.data.prepared.entries[1]
+    all_LTD = whole.data.source.read(entry, 3.0, 30.0)
+    assert all_LTD.shape == (3, 750, 16)
+    for layer in range(3):
+        one = attached(data, conformer(), Chord, cache=True, layer=layer)
+        torch.testing.assert_close(one.data.source.read(entry, 3.0, 30.0), all_LTD[layer : layer + 1], rtol=0, atol=0)
+        torch.testing.assert_close(
+            one.hidden(all_LTD[None].float()), one.hidden(all_LTD[None, layer : layer + 1].float())
+        )
+    assert len(list((data / "embeddings").iterdir())) == 1
+
+
+def test_the_digest_sees_what_is_no_weight_and_labels_that_change(prepared: Path, tmp_path: Path) -> None:
+    """Heads of attention change no weight; a label changes no sample: either is another cache."""
+    data = tmp_path / "data"
+    shutil.copytree(prepared, data, ignore=shutil.ignore_patterns("embeddings"))
+    two, four = conformer(0), conformer(0)
+    for part in four.modules():
+        if hasattr(part, "num_heads"):
+            part.num_heads = 4
+    assert all(torch.equal(a, b) for a, b in zip(two.state_dict().values(), four.state_dict().values(), strict=True))
+    digests = [attached(data, encoder, Chord)._states_digest() for encoder in (two, four)]
+    assert digests[0] != digests[1]
+    assert attached(data, conformer(0), Chord)._states_digest() == digests[0]
+    table = pq.read_table(data / "index.parquet").to_pylist()
+    before = Prepared(data).digest
+    table[0]["labels"][0]["label"] = "2"
+    pq.write_table(pa.Table.from_pylist(table, schema=pq.read_schema(data / "index.parquet")), data / "index.parquet")
+    assert Prepared(data).digest != before

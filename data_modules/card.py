@@ -1,0 +1,108 @@
+"""What a prepared folder was made from: `corpus.json`, and the refusal to go on with anything else."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_modules import SAMPLE_RATE
+from data_modules.corpora.base import Corpus, Item
+from data_modules.shards import written_aside
+
+NAME = "corpus.json"
+
+
+def arguments_of(corpus: Corpus) -> dict[str, Any]:
+    """What a corpus was constructed with, as JSON: its own settings decide what is prepared.
+
+    Args:
+        corpus: Keeps every argument of its constructor as an attribute of the same name.
+
+    Returns:
+        Values by argument; paths are absolute, so that the same folder named in two ways is the same.
+
+    Raises:
+        TypeError: The corpus does not keep an argument.
+    """
+    found = {}
+    for name in inspect.signature(type(corpus)).parameters:
+        if not hasattr(corpus, name):
+            raise TypeError(
+                f"{type(corpus).__qualname__}: keep the argument {name!r} as an attribute of the same name; "
+                f"it belongs to the record of what was prepared"
+            )
+        found[name] = _as_json(getattr(corpus, name))
+    return found
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value.expanduser().resolve())
+    if isinstance(value, Mapping):
+        return {str(key): _as_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def settle(corpus: Corpus, items: Sequence[Item], out: Path, tracks_per_shard: int | None) -> int:
+    """Writes the card of a folder, or checks that it is this corpus' own.
+
+    Args:
+        corpus: What is to be prepared.
+        items: Its tracks.
+        out: The folder.
+        tracks_per_shard: Tracks in a shard file; None to go on with what the folder has, or 4.
+
+    Returns:
+        Tracks in a shard file.
+
+    Raises:
+        ValueError: The folder was made from another corpus, with other arguments, from other tracks or in other
+            shards; the message names what differs.
+    """
+    path = out / NAME
+    card = {
+        "corpus": corpus.name,
+        "licence": corpus.licence,
+        "note": corpus.note,
+        "arguments": arguments_of(corpus),
+        "sample_rate": SAMPLE_RATE,
+        "num_items": len(items),
+        "items_sha256": hashlib.sha256(
+            json.dumps([(i.track_id, i.group, i.split) for i in items]).encode()
+        ).hexdigest(),
+        "tracks_per_shard": tracks_per_shard or 4,
+    }
+    if path.exists():
+        before = json.loads(path.read_text())
+        _check(before, card, out)
+        wanted, has = tracks_per_shard, before.get("tracks_per_shard", card["tracks_per_shard"])
+        if wanted not in (None, has):
+            raise ValueError(f"--tracks_per_shard: {out} was begun with {has}, not {wanted}")
+        return int(has)
+    with written_aside(path, "w") as file:
+        json.dump(card, file, indent=2)
+    return tracks_per_shard or 4
+
+
+def _check(before: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
+    remedy = "name another folder, or delete that one"
+    if before["corpus"] == now["corpus"]:
+        # Folders of earlier versions do not tell their arguments.
+        old, new = before.get("arguments", now["arguments"]), now["arguments"]
+        for key in sorted(old.keys() | new.keys()):
+            if old.get(key) != new.get(key):
+                raise ValueError(
+                    f"corpus.{key}: {out} was prepared with {old.get(key)!r}, not {new.get(key)!r}; "
+                    f"give the same again, {remedy}"
+                )
+    if before["corpus"] != now["corpus"] or before["items_sha256"] != now["items_sha256"]:
+        raise ValueError(
+            f"--out: {out} was prepared from {before['corpus']} with {before['num_items']} tracks, not from this "
+            f"{now['corpus']} with {now['num_items']}; {remedy}"
+        )

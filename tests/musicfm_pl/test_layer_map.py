@@ -1,0 +1,162 @@
+"""Scores by layer and task: shown where several layers of one encoder were probed, and only there."""
+
+from __future__ import annotations
+
+import io
+import random
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from musicfm_pl.layer_map import heat_map, layer_maps
+from musicfm_pl.leaderboard import build
+from musicfm_pl.leaderboard_html import page
+from musicfm_pl.leaderboard_text import markdown, show
+from musicfm_pl.results import RunResult, Task, TrackResult
+from musicfm_pl.standings import FIGURES
+
+SCORES: dict[Task, dict[str, float | None]] = {
+    "beat": {"beat_f": 0.6, "downbeat_f": 0.3},
+    "chord": {"chord_majmin": 0.5},
+    "structure": {"frame_accuracy": None, "hr05_f": 0.2, "hr3_f": 0.4},
+    "key": {"key_weighted": 0.6},
+    "tagging": {"map": 0.4, "roc_auc": 0.7},
+}
+
+
+def result(task: Task, layer: int | None, seed: int, summary: dict[str, float | None]) -> RunResult:
+    return RunResult(
+        run=f"layers/{layer}/{task}/seed{seed}",
+        name="Conformer, pretrained",
+        role="encoder",
+        stage="probe",
+        task=task,
+        protocol="musicfm",
+        corpus="dcml",
+        corpus_note="",
+        licence="CC0",
+        split="test",
+        num_tracks=1,
+        seed=seed,
+        layer=layer,
+        num_parameters=1000,
+        config_digest="00",
+        versions={},
+        machine={},
+        seconds=1.0,
+        summary=summary,
+        tracks=(TrackResult("a", "a", summary),),
+    )
+
+
+def study(num_layers: int = 12) -> list[RunResult]:
+    """Beats are best known in the middle, keys at the end, chords evenly; two seeds; and a weighting of all."""
+    results = []
+    for seed in (0, 1):
+        for layer in (*range(num_layers + 1), None):
+            place = 0.5 if layer is None else layer / num_layers
+            gain = {"beat": 0.3 - abs(place - 0.5) * 0.4, "key": 0.3 * place}
+            for task, scores in SCORES.items():
+                noise = 0.002 * seed
+                summary = {m: None if v is None else v + gain.get(task, 0.0) + noise for m, v in scores.items()}
+                results.append(result(task, layer, seed, summary))
+    return results
+
+
+def test_a_map_has_the_means_of_each_layer() -> None:
+    (found,) = layer_maps(study())
+    assert found.layers == tuple(range(13))
+    assert found.columns == (*range(13), None)
+    assert [figure.metric for figure in found.figures] == [
+        *("beat_f", "downbeat_f", "chord_majmin", "hr05_f", "hr3_f", "key_weighted", "map", "roc_auc")
+    ], "what is defined nowhere is left out"
+    by_metric = {figure.metric: figure for figure in found.figures}
+    assert found.mean(12, by_metric["key_weighted"]) == pytest.approx(0.901)
+    assert found.mean(None, by_metric["beat_f"]) == pytest.approx(0.901)
+    assert found.best(by_metric["beat_f"]) == found.mean(6, by_metric["beat_f"])
+    assert found.warmth(6, by_metric["beat_f"]) == pytest.approx(1)
+    assert found.warmth(0, by_metric["beat_f"]) == pytest.approx(0)
+    assert found.warmth(3, by_metric["chord_majmin"]) == pytest.approx(0.5), "no difference is no colour"
+
+
+def test_one_layer_or_none_is_no_map() -> None:
+    runs = study()
+    assert layer_maps([]) == ()
+    assert layer_maps([run for run in runs if run.layer in (4, None)]) == ()
+    different = [run for run in runs if (run.layer, run.task) in ((1, "beat"), (2, "key"))]
+    assert layer_maps(different) == (), "two layers, but no figure that both have"
+    pretraining = [replace(run, stage="pretrain", task="pretrain") for run in runs]
+    assert layer_maps(pretraining) == ()
+    (half,) = layer_maps([run for run in runs if run.layer in (1, 2) or run.task == "key"])
+    (key,) = [figure for figure in half.figures if figure.task == "key"]
+    (chord,) = [figure for figure in half.figures if figure.task == "chord"]
+    assert half.mean(7, key) is not None
+    assert half.mean(7, chord) is None
+
+
+def test_encoders_corpora_and_protocols_have_maps_of_their_own() -> None:
+    runs = study(2)
+    others = [replace(run, name="BERT, pretrained") for run in runs] + [replace(run, corpus="tiny") for run in runs]
+    others += [replace(run, protocol="marble") for run in runs] + [replace(run, stage="finetune") for run in runs]
+    found = layer_maps(runs + others)
+    assert len({(each.name, each.corpus, each.protocol, each.stage) for each in found}) == len(found) == 5
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=14), st.randoms())
+def test_warmth_is_a_share_and_order_does_not_count(scores: list[float], chance: random.Random) -> None:
+    runs = [result("beat", layer, 0, {"beat_f": score}) for layer, score in enumerate(scores)]
+    (found,) = layer_maps(runs)
+    warmths = [found.warmth(layer, FIGURES[0]) for layer in found.layers]
+    assert all(warmth is not None and -1e-9 <= warmth <= 1 + 1e-9 for warmth in warmths)
+    if max(scores) - min(scores) > 0.06:
+        assert max(warmths) == pytest.approx(1) and min(warmths) == pytest.approx(0)
+    (again,) = layer_maps(chance.sample(runs, len(runs)))
+    assert heat_map(again) == heat_map(found)
+
+
+def test_every_form_shows_it() -> None:
+    board = build(study())
+    text = markdown(board)
+    table = text.split("## Layers of Conformer, pretrained on dcml")[1].split("## ")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("|")
+    ]
+    assert rows[0] == ["Layer", *map(str, range(13)), "all"]
+    (beat,) = [row for row in rows if row[0] == "Beat F1"]
+    assert beat[7] == "**0.901**"
+    assert beat[14] == "0.901", "the weighting is no single layer"
+    for width in (80, 200):
+        console = Console(record=True, width=width, file=io.StringIO())
+        show(board, console)
+        said = console.export_text()
+        assert "Layers of Conformer, pretrained on dcml" in said
+        assert "0.901" in said.split("Layers of Conformer")[1]
+    html = page(board)
+    (drawing,) = re.findall(r'<svg class="layers".*?</svg>', html, flags=re.DOTALL)
+    root = ElementTree.fromstring(drawing)
+    assert len(list(root.iter("rect"))) == 8 * 14
+    assert sum(each.get("class") == "best" for each in root.iter("text")) == 1 + 1 + 13 + 13 + 13 + 1 + 13 + 13
+    width, height = float(root.get("width", "0")), float(root.get("height", "0"))
+    for rect in root.iter("rect"):
+        assert 0 <= float(rect.get("x", "")) <= width - float(rect.get("width", ""))
+        assert 0 <= float(rect.get("y", "")) <= height - float(rect.get("height", ""))
+        assert 0 < float(rect.get("fill-opacity", "")) <= 0.6
+    assert not re.search(r"<script|<link|<img|@import|url\(|https?://", html)
+
+
+def test_without_layers_nothing_is_added() -> None:
+    board = build([run for run in study() if run.layer == 3])
+    assert board.layer_maps == ()
+    assert "Layers of" not in markdown(board) + page(board)
+
+
+def test_names_are_escaped() -> None:
+    hostile = [replace(run, name='<b>&"') for run in study(2)]
+    html = page(build(hostile))
+    assert "<b>&" not in html.split("<main>")[1].replace("<b>0", "")
+    ElementTree.fromstring(heat_map(layer_maps(hostile)[0]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import torch
 
 from data_modules.spans import Spans
 from musicfm_pl.heads.base import Estimate, Head, Scores
-from musicfm_pl.protocols.presets import CUSTOM, protocols
+from musicfm_pl.protocols.presets import CUSTOM, protocol, protocols
 
 
 class Judged(NamedTuple):
@@ -31,24 +31,27 @@ class Judge:
 
     Args:
         head: The task, with what it has learnt.
+        names: Protocols beside the head's own; None for all of the task.
 
     Raises:
-        ValueError: A protocol names a rule that the head does not have.
+        ValueError: There is no such protocol, or one names a rule that the head does not have.
     """
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: Head, names: Sequence[str] | None = None) -> None:
         named = protocols(head.task)
+        for name in names or ():
+            protocol(head.task, name)
         views = {}
-        for protocol in named:
+        for one in named:
             try:
-                views[protocol.name] = head.under(protocol.settings)
+                views[one.name] = head.under(one.settings)
             except ValueError as error:
-                raise ValueError(f"protocol {protocol.name!r} of {head.task}: {error}") from error
+                raise ValueError(f"protocol {one.name!r} of {head.task}: {error}") from error
         self.own = next((name for name, view in views.items() if view.rules == head.rules), CUSTOM)
-        self._heads = {self.own: head} | {name: view for name, view in views.items() if name != self.own}
+        others = {name: view for name, view in views.items() if name != self.own and (names is None or name in names)}
+        self._heads = {self.own: head} | others
         self._notes = {
-            protocol.name: [f"not reproduced of {protocol.name}: {text}" for text in protocol.not_reproduced]
-            for protocol in named
+            one.name: [f"not reproduced of {one.name}: {text}" for text in one.not_reproduced] for one in named
         }
         self.tracks: list[Judged] = []
 

@@ -41,6 +41,8 @@ class TaskModel(L.LightningModule):
         warmup_steps: Of the schedule; at most a tenth of the run.
         overlap: Share of a window that the next one repeats, when whole tracks are decoded.
         window_batch: Windows encoded at once at test; changes memory, not results.
+        protocols: Names of those that a test is scored under, beside the head's own; None for all of the task.
+            Some decode beats anew, which takes a second a minute of music.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class TaskModel(L.LightningModule):
         warmup_steps: int = 500,
         overlap: float = 0.5,
         window_batch: int = 8,
+        protocols: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -80,6 +83,7 @@ class TaskModel(L.LightningModule):
         self.warmup_steps = warmup_steps
         self.overlap = overlap
         self.window_batch = window_batch
+        self.protocols = protocols
         self.judge: Judge | None = None
         self.scores: Mapping[str, Scores] = {}
         if freeze:
@@ -219,7 +223,7 @@ class TaskModel(L.LightningModule):
 
     def on_test_epoch_start(self) -> None:
         """Forgets what an earlier test judged."""
-        self.judge = Judge(self.head)
+        self.judge = Judge(self.head, self.protocols)
 
     def on_test_epoch_end(self) -> None:
         """Scores all tracks together, under every protocol; those of the head's own are logged."""

@@ -39,6 +39,13 @@ def test_every_protocol_has_scores_as_if_it_were_alone() -> None:
     assert not any("clips of 10 s" in note for note in scores["musicfm"].notes)
 
 
+def test_protocols_can_be_chosen_and_the_own_is_always_there() -> None:
+    assert list(Judge(Beat(4), ["beat_this", "musicfm"]).scores()) == ["musicfm", "beat_this"]
+    assert list(Judge(Beat(4, trim_s=0.0), []).scores()) == ["untrimmed"]
+    with pytest.raises(ValueError, match="no protocol 'beat_that' of beat; known are musicfm"):
+        Judge(Beat(4), ["beat_that"])
+
+
 @pytest.mark.parametrize(
     ("head", "own"),
     [

@@ -174,8 +174,8 @@ class Structure(Head):
             )
         if not self.knows_functions.item():
             notes.append(
-                "The training split has letters, so the head finds boundaries only: figures about "
-                "labels are not defined."
+                "It finds boundaries only (letters in the training split, or a method without labels): figures "
+                "about labels are not defined."
             )
         return notes
 

@@ -29,8 +29,8 @@ from data_modules.spans import Spans
 Profile = Literal["demo", "full"]
 
 EXCERPT_S: Mapping[Split, float] = {"train": 45.0, "val": 90.0, "test": 90.0}
-"""The demo profile stops at the last bar line before this time. Short excerpts of many works teach more than long ones
-of a few: on 57 excerpts of 120 s an encoder learnt its training tracks by heart."""
+"""The demo profile stops at the last bar line before this time, in seconds. For training many works count for more than
+long excerpts; sections, on which figures are few, want longer ones at test."""
 TAIL_S = 0.6
 """Left for the last notes to die away."""
 _SAME_Q = 1e-3

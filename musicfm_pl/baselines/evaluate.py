@@ -15,8 +15,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from data_modules.corpora.base import Split
+from data_modules.corpora.base import Kind, Split
 from data_modules.shards import Entry, Prepared
+from data_modules.spans import Spans
 from musicfm_pl.baselines.base import Baseline, imported
 from musicfm_pl.heads.base import Estimate, Metrics
 from musicfm_pl.provenance import config_digest, machine, versions
@@ -54,7 +55,7 @@ def baseline(
     kind = method.head.kind
     entries = prepared.labelled(split, kind)
     packages = _versions(method)
-    method.learn(entry.labels[kind] for entry in prepared.labelled("train", kind))
+    method.learn(_training_labels(prepared, kind))
     console = Console()
     row = name or method.name
     estimates = list(
@@ -109,6 +110,12 @@ def baseline(
         value = own.summary.get(figure)
         console.print(f"{figure}: {'not defined' if value is None else f'{value:.3f}'}", highlight=False)
     console.print(f"results: {path}", highlight=False, soft_wrap=True)
+
+
+def _training_labels(prepared: Prepared, kind: Kind) -> Iterator[Spans]:
+    """The labels of the training split, which a corpus for testing alone lacks: asked for when they are iterated."""
+    for entry in prepared.labelled("train", kind):
+        yield entry.labels[kind]
 
 
 def _versions(method: Baseline) -> dict[str, str | None]:

@@ -69,6 +69,17 @@ def test_settings_and_another_split_are_another_run(prepared: Path, tmp_path: Pa
     assert [track.track_id for track in read_result(tmp_path / "2").tracks] == ["song4", "song5"]
 
 
+def test_a_corpus_for_testing_alone(prepared: Path, tmp_path: Path) -> None:
+    """Methods that learn nothing need no training split; one that learns says that it is not there."""
+    data = altered(prepared, tmp_path / "data", lambda row: row.update(split="test"))
+    options = ("--root", data, "--run_dir", tmp_path / "run", "--jobs", "1")
+    command.succeed("baseline", "--task", "key", *options)
+    assert read_result(tmp_path / "run").num_tracks == 8
+    code, said = command.fail("baseline", "--task", "tagging", *options)
+    assert code == 2
+    assert "has no track in the split 'train'" in said
+
+
 def test_a_stage_of_a_grid_and_a_row_of_the_leaderboard(prepared: Path, tmp_path: Path) -> None:
     grid = tmp_path / "grid.yaml"
     grid.write_text(

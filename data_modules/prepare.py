@@ -30,8 +30,8 @@ def prepare(corpus: Corpus, out: Path, jobs: int = 0, tracks_per_shard: int = 4)
     `gaps.tsv`.
 
     Args:
-        corpus: What to prepare: a name (`tiny`, `dcml`, `pop909`, `folder`) or a class path, with its own
-            settings as `--corpus.root` and so on.
+        corpus: What to prepare: a name such as `tiny`, `pop909` or `folder` (an unknown name lists all) or a
+            class path, with its own settings as `--corpus.root` and so on.
         out: The folder to write.
         jobs: Processes; 0 for one a core.
         tracks_per_shard: Tracks in a shard file, the unit of going on.

@@ -338,6 +338,17 @@ def test_a_corpus_for_testing_alone(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert len(Prepared(tmp_path).split("test")) == 8
 
 
+@pytest.mark.parametrize("name", ["prepare", "doctor"])
+def test_the_help_says_how_to_find_a_corpus(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        command.succeed(name, "--help")
+    assert "an unknown name lists all" in " ".join(capsys.readouterr().out.split())
+    _, said = command.fail(name, "--corpus", "which")
+    modules = {module.name for module in pkgutil.iter_modules(corpora.__path__)}
+    known = said.split("known are ")[1].split(", or give")[0].split(", ")
+    assert set(known) <= modules and len(known) > 15, said
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -23,7 +23,8 @@ def arguments_of(corpus: Corpus) -> dict[str, Any]:
         corpus: Keeps every argument of its constructor as an attribute of the same name.
 
     Returns:
-        Values by argument; paths are absolute, so that the same folder named in two ways is the same.
+        Values by argument; paths are absolute, so that the same folder named in two ways is the same. A file, such
+        as a map of labels, is a `path` and the `sha256` of what it says, since that decides what is prepared, too.
 
     Raises:
         TypeError: The corpus does not keep an argument.
@@ -41,12 +42,33 @@ def arguments_of(corpus: Corpus) -> dict[str, Any]:
 
 def _as_json(value: Any) -> Any:
     if isinstance(value, Path):
-        return str(value.expanduser().resolve())
+        path = value.expanduser().resolve()
+        if not path.is_file():
+            return str(path)
+        with path.open("rb") as file:
+            return {"path": str(path), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
     if isinstance(value, Mapping):
         return {str(key): _as_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_as_json(item) for item in value]
     return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def is_of(corpus: Corpus, out: Path) -> bool:
+    """Whether the card of a folder names this very corpus with these arguments; the data set is not looked at.
+
+    A folder without a card, or of an earlier version that does not tell the arguments, is not.
+    """
+    path = out / NAME
+    if not path.exists():
+        return False
+    before, now = json.loads(path.read_text()), arguments_of(corpus)
+    has: Mapping[str, Any] = before.get("arguments", {})
+    return bool(
+        before["corpus"] == corpus.name
+        and has.keys() == now.keys()
+        and all(_are_same(has[key], now[key]) for key in now)
+    )
 
 
 def settle(corpus: Corpus, items: Sequence[Item], out: Path, tracks_per_shard: int | None) -> int:
@@ -96,13 +118,30 @@ def _check(before: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None
         # Folders of earlier versions do not tell their arguments.
         old, new = before.get("arguments", now["arguments"]), now["arguments"]
         for key in sorted(old.keys() | new.keys()):
-            if old.get(key) != new.get(key):
+            was, is_ = old.get(key), new.get(key)
+            if _are_same(was, is_):
+                continue
+            if _are_same(_without_digest(was), _without_digest(is_)):
                 raise ValueError(
-                    f"corpus.{key}: {out} was prepared with {old.get(key)!r}, not {new.get(key)!r}; "
-                    f"give the same again, {remedy}"
+                    f"corpus.{key}: {_without_digest(is_)} has changed since {out} was prepared; "
+                    f"put back what it was, {remedy}"
                 )
+            raise ValueError(
+                f"corpus.{key}: {out} was prepared with {_without_digest(was)!r}, not {_without_digest(is_)!r}; "
+                f"give the same again, {remedy}"
+            )
     if before["corpus"] != now["corpus"] or before["items_sha256"] != now["items_sha256"]:
         raise ValueError(
             f"--out: {out} was prepared from {before['corpus']} with {before['num_items']} tracks, not from this "
             f"{now['corpus']} with {now['num_items']}; {remedy}"
         )
+
+
+def _without_digest(value: Any) -> Any:
+    return value["path"] if isinstance(value, Mapping) and value.keys() == {"path", "sha256"} else value
+
+
+def _are_same(was: Any, is_: Any) -> bool:
+    """Whether an argument is the same; by its path a file of which one side has no digest, such as one that is gone."""
+    both_told = isinstance(was, Mapping) and isinstance(is_, Mapping)
+    return bool(was == is_ if both_told else _without_digest(was) == _without_digest(is_))

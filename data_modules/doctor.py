@@ -37,8 +37,8 @@ def doctor(corpus: Corpus, out: Path | None = None, jobs: int = 0) -> None:
     set holds are wrong. Kinds of label that a track lacks and clipped audio are told, and are not.
 
     Args:
-        corpus: What to look at: a name (`tiny`, `dcml`, `pop909`, `folder`) or a class path, with its own
-            settings as `--corpus.root` and so on.
+        corpus: What to look at: a name such as `tiny`, `pop909` or `folder` (an unknown name lists all) or a
+            class path, with its own settings as `--corpus.root` and so on.
         out: A file for the whole report, tab-separated, one row a track.
         jobs: Processes; 0 for one a core.
 

@@ -30,8 +30,8 @@ def prepare(corpus: Corpus, out: Path, jobs: int = 0, tracks_per_shard: int = 4)
     `gaps.tsv`.
 
     Args:
-        corpus: What to prepare: a name (`tiny`, `dcml`, `pop909`, `folder`) or a class path, with its own
-            settings as `--corpus.root` and so on.
+        corpus: What to prepare: a name such as `tiny`, `pop909` or `folder` (an unknown name lists all) or a
+            class path, with its own settings as `--corpus.root` and so on.
         out: The folder to write.
         jobs: Processes; 0 for one a core.
         tracks_per_shard: Tracks in a shard file, the unit of going on.
@@ -49,12 +49,16 @@ def folder_of(corpus: Corpus | None, root: Path | None) -> Path | None:
 def prepare_for_run(corpus: Corpus, folder: Path) -> None:
     """Prepares a corpus for a run that names it, as `prepare` does, unless that is done.
 
-    Runs that start together wait for the one that prepares.
+    Runs that start together wait for the one that prepares. Of a folder that is finished the data set itself is not
+    needed any more: its name and its arguments say whether it is the one.
 
     Raises:
         ValueError: The folder was prepared from something else; the message names what differs.
     """
-    _prepare(corpus, folder, 0, None, wait=True)
+    if (folder / "index.parquet").exists() and card.is_of(corpus, folder):
+        _say_done(folder, Console())
+    else:
+        _prepare(corpus, folder, 0, None, wait=True)
 
 
 def _prepare(corpus: Corpus, out: Path, jobs: int, tracks_per_shard: int | None, wait: bool) -> None:
@@ -68,13 +72,17 @@ def _prepare(corpus: Corpus, out: Path, jobs: int, tracks_per_shard: int | None,
         for remark in corpus.remarks():
             console.print(f"{corpus.name}: {escape(remark)}", highlight=False)
         if (out / "index.parquet").exists():
-            console.print(f"{out} is prepared already: nothing to do")
+            _say_done(out, console)
         else:
             groups = [items[at : at + size] for at in range(0, len(items), size)]
             _write_shards(corpus, groups, out, jobs or os.cpu_count() or 1, console)
             for track, reason in merge_index(out, len(groups)):
                 console.print(f"[yellow]set aside[/] {escape(track)}: {escape(reason)}", highlight=False)
         _report(corpus, out, console)
+
+
+def _say_done(out: Path, console: Console) -> None:
+    console.print(f"{out} is prepared already: nothing to do")
 
 
 @contextlib.contextmanager

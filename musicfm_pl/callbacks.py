@@ -83,8 +83,12 @@ class ResultsWriter(L.Callback):
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, PretrainData)
+        # Where nothing was masked there is no loss; any other that is not finite is refused when it is written.
+        of_tokens = ("val/loss", "val/masked_accuracy") if pl_module.num_masked == 0 else ()
         figures = {
-            ("val_loss" if name == "val/loss" else name.removeprefix("val/")): value.item()
+            ("val_loss" if name == "val/loss" else name.removeprefix("val/")): (
+                None if name in of_tokens else value.item()
+            )
             for name, value in trainer.callback_metrics.items()
             if name.startswith("val/")
         }

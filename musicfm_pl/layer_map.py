@@ -9,8 +9,8 @@ from html import escape
 from rich.console import Console
 from rich.table import Table as Grid
 
-from musicfm_pl.results import RunResult, Stage
-from musicfm_pl.standings import FIGURES, Cell, Figure
+from musicfm_pl.results import Role, RunResult, Stage
+from musicfm_pl.standings import FIGURES, Cell, Figure, refuse_doubles
 
 _LEAST_RANGE = 0.05
 """Figures that differ by less over the layers are not stretched over the whole scale: noise should look like noise."""
@@ -31,6 +31,8 @@ class LayerMap:
 
     name: str
     corpus: str
+    corpus_note: str
+    licence: str
     split: str
     stage: Stage
     protocol: str
@@ -65,14 +67,20 @@ class LayerMap:
 def layer_maps(results: Iterable[RunResult]) -> tuple[LayerMap, ...]:
     """The maps that some results allow: a pure function of them, whatever their order.
 
-    An encoder has a map where runs on at least two of its layers share a figure.
+    An encoder has a map where runs on at least two of its layers share a figure. What no table has together, no map
+    has.
+
+    Raises:
+        ValueError: Two runs claim the same place: the same layer, task and seed of a map.
     """
-    groups: dict[tuple[str, str, str, Stage, str], list[RunResult]] = {}
+    groups: dict[tuple[str, str, str, str, str, Stage, str, Role], list[RunResult]] = {}
     for run in results:
         if run.stage != "pretrain":
-            groups.setdefault((run.corpus, run.split, run.protocol, run.stage, run.name), []).append(run)
+            of = (run.corpus, run.corpus_note, run.licence, run.split, run.protocol, run.stage, run.name, run.role)
+            groups.setdefault(of, []).append(run)
     found = []
-    for (corpus, split, protocol, stage, name), runs in sorted(groups.items()):
+    for (corpus, note, licence, split, protocol, stage, name, _), runs in sorted(groups.items()):
+        refuse_doubles(runs)
         cells: dict[tuple[int | None, Figure], dict[int | None, float | None]] = {}
         for run in sorted(runs, key=lambda run: run.run):
             for figure in FIGURES:
@@ -84,14 +92,15 @@ def layer_maps(results: Iterable[RunResult]) -> tuple[LayerMap, ...]:
         if figures:
             kept = {(layer, figure): Cell(by_seed) for (layer, figure), by_seed in cells.items() if figure in figures}
             layers = tuple(sorted({layer for layer, _ in kept if layer is not None}))
-            found.append(LayerMap(name, corpus, split, stage, protocol, layers, figures, kept))
+            found.append(LayerMap(name, corpus, note, licence, split, stage, protocol, layers, figures, kept))
     return tuple(found)
 
 
 def layer_heading(found: LayerMap) -> str:
     """What a map is of."""
     kind = "Fine-tuned layers" if found.stage == "finetune" else "Layers"
-    return f"{kind} of {found.name} on {found.corpus}"
+    corpus = f"{found.corpus} ({found.corpus_note})" if found.corpus_note else found.corpus
+    return f"{kind} of {found.name} on {corpus}"
 
 
 def layer_note(found: LayerMap) -> str:
@@ -99,7 +108,8 @@ def layer_note(found: LayerMap) -> str:
     seeds = {len(cell.values) for cell in found.cells.values()}
     number = f"{min(seeds)} to {max(seeds)}" if len(seeds) > 1 else str(max(seeds))
     return (
-        f"Split {found.split}, protocol {found.protocol}, mean over {number} seed{'' if seeds == {1} else 's'}. "
+        f"Split {found.split}, protocol {found.protocol}, licence {found.licence}, "
+        f"mean over {number} seed{'' if seeds == {1} else 's'}. "
         "Layer 0 is the input of the first layer; “all” is a learned weighting. Bold: the best single layer."
     )
 
@@ -125,7 +135,7 @@ def bold_rows(found: LayerMap, opening: str, closing: str) -> list[list[str]]:
 
 def show_map(found: LayerMap, console: Console) -> None:
     """Prints a map, layers down where they do not fit across."""
-    console.print(f"\n[bold]{layer_heading(found)}[/bold]", highlight=False)
+    console.print(f"\n{layer_heading(found)}", style="bold", markup=False, highlight=False)
     console.print(layer_note(found), style="dim", markup=False, highlight=False)
     lines = [layer_titles(found), *bold_rows(found, "[bold green]", "[/]")]
     if 12 + 8 * len(found.columns) > console.width:

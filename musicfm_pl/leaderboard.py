@@ -25,6 +25,7 @@ from musicfm_pl.standings import (
     Leaderboard,
     Row,
     Table,
+    refuse_doubles,
 )
 
 
@@ -156,13 +157,7 @@ def _rows(runs: Sequence[RunResult], columns: Sequence[Figure]) -> Iterable[Row]
         yield _row(runs, None, columns)
         return
     # One name on several layers is a row for each.
-    for (task, seed, layer), group in _grouped(runs, lambda r: (r.task, r.seed, r.layer)).items():
-        if len(group) > 1:
-            raise ValueError(
-                f"{group[0].run} and {group[1].run} claim the same place of a table "
-                f"({group[0].name!r}, {task}, seed {seed}, layer {layer}); "
-                "give one another `name`, or leave it out of --results"
-            )
+    refuse_doubles(runs)
     by_layer = _grouped(runs, lambda r: "all layers" if r.layer is None else f"layer {r.layer}")
     for label, group in by_layer.items():
         yield _row(group, label, columns)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from musicfm_pl.results import Role, Stage, Task
+from musicfm_pl.results import Role, RunResult, Stage, Task
 
 if TYPE_CHECKING:
     from musicfm_pl.layer_map import LayerMap
@@ -118,6 +118,23 @@ class Row:
     def label(self) -> str:
         """The name, and the layer where it counts."""
         return self.name if self.layer is None else f"{self.name}, {self.layer}"
+
+
+def refuse_doubles(runs: Iterable[RunResult]) -> None:
+    """Sees to it that the runs of one name, which stand beside each other, have a place each.
+
+    Raises:
+        ValueError: Two claim the same place: the same task, seed and layer.
+    """
+    taken: dict[tuple[Task, int | None, int | None], RunResult] = {}
+    for run in runs:
+        other = taken.setdefault((run.task, run.seed, run.layer), run)
+        if other is not run:
+            raise ValueError(
+                f"{other.run} and {run.run} claim the same place of a table "
+                f"({run.name!r}, {run.task}, seed {run.seed}, layer {run.layer}); "
+                "give one another `name`, or leave it out of --results"
+            )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import jsonargparse
@@ -164,16 +166,30 @@ def test_baselines_of_grids_parse() -> None:
         assert config.name and "," not in config.name
 
 
+def configs(options: Sequence[str]) -> list[str]:
+    """The files that a command of a grid names, in whichever way the command line takes them."""
+    pairs = itertools.pairwise([*options, ""])
+    return [
+        following if word in ("--config", "-c") else word.removeprefix("--config=")
+        for word, following in pairs
+        if word in ("--config", "-c") or word.startswith("--config=")
+    ]
+
+
+def test_every_way_to_name_a_file_is_seen() -> None:
+    assert configs(["--config", "a", "--run_dir", "r", "-c", "b", "--config=c", "--config"]) == ["a", "b", "c", ""]
+
+
 @pytest.mark.parametrize("file", GRIDS, ids=name_of)
 def test_grids_can_be_read_and_name_files_that_are_there(file: Path) -> None:
     cells = read_grid(file)
     assert cells
     for cell in cells:
-        for line in cell.commands:
-            words = line if isinstance(line, list | tuple) else line.split()
-            for word, following in zip(words, [*words[1:], ""], strict=True):
-                if word == "--config":
-                    assert (EXPERIMENTS.parent / following).is_file(), f"{cell.run}: {following}"
+        for command, *options in cell.commands:
+            named = configs(options)
+            assert named or command != "fit", f"{cell.run}: nothing says what is trained"
+            for name in named:
+                assert (EXPERIMENTS.parent / name).is_file(), f"{cell.run}: {name}"
 
 
 @pytest.mark.parametrize("file", GRIDS, ids=name_of)

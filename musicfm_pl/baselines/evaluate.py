@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import importlib.metadata
-import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 
-from data_modules.corpora.base import Split
+from data_modules.corpora.base import Kind, Split
+from data_modules.processes import over_tracks
 from data_modules.shards import Entry, Prepared
+from data_modules.spans import Spans
 from musicfm_pl.baselines.base import Baseline, imported
 from musicfm_pl.heads.base import Estimate, Metrics
 from musicfm_pl.provenance import config_digest, machine, versions
 from musicfm_pl.results import Evaluation, RunResult, Task, TrackResult, run_name, write_result
 from musicfm_pl.systems.judge import Judge
-
-_LINE_S = 10.0
-"""Seconds between lines of progress where there is no terminal."""
 
 
 def baseline(
@@ -54,12 +50,10 @@ def baseline(
     kind = method.head.kind
     entries = prepared.labelled(split, kind)
     packages = _versions(method)
-    method.learn(entry.labels[kind] for entry in prepared.labelled("train", kind))
+    method.learn(_training_labels(prepared, kind))
     console = Console()
     row = name or method.name
-    estimates = list(
-        _estimates(method, prepared, entries, _processes(jobs, len(entries)) if method.listens else 1, row, console)
-    )
+    estimates = _estimates(method, prepared.root, entries, _processes(jobs, len(entries)), row, console)
     judge = Judge(method.judge())
     for entry, estimate in zip(entries, estimates, strict=True):
         judge.add_estimate(entry.track_id, entry.labels[kind], estimate, entry.duration_s)
@@ -111,6 +105,12 @@ def baseline(
     console.print(f"results: {path}", highlight=False, soft_wrap=True)
 
 
+def _training_labels(prepared: Prepared, kind: Kind) -> Iterator[Spans]:
+    """The labels of the training split, which a corpus for testing alone lacks: asked for when they are iterated."""
+    for entry in prepared.labelled("train", kind):
+        yield entry.labels[kind]
+
+
 def _versions(method: Baseline) -> dict[str, str | None]:
     """Versions of the packages that the method needs, all of which are there."""
     for package in method.packages:
@@ -137,35 +137,16 @@ def _defined(metrics: Metrics, method: Baseline) -> Metrics:
 
 
 def _estimates(
-    method: Baseline, prepared: Prepared, entries: Sequence[Entry], jobs: int, row: str, console: Console
-) -> Iterator[Estimate]:
-    """The estimate for each track in order, with progress on the console."""
-    said_s = time.monotonic()
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(row, total=len(entries))
-        for done, estimate in enumerate(_in_order(method, prepared.root, entries, jobs), start=1):
-            progress.update(bar, completed=done)
-            if not console.is_terminal and (done == len(entries) or time.monotonic() - said_s > _LINE_S):
-                said_s = time.monotonic()
-                console.print(f"{row}: {done} of {len(entries)} tracks", highlight=False)
-            yield estimate
+    method: Baseline, root: Path, entries: Sequence[Entry], jobs: int, row: str, console: Console
+) -> list[Estimate]:
+    """The estimate for each track in order, with progress on the console where it takes time."""
+    if not method.listens:
+        return [_estimate(method, root, entry, number)[1] for number, entry in enumerate(entries)]
+    parts = [(1, (method, root, entry, number)) for number, entry in enumerate(entries)]
+    found = dict(over_tracks(_estimate, parts, lambda done: entries[done[0]].duration_s, jobs, row, console))
+    return [found[number] for number in range(len(entries))]
 
 
-def _in_order(method: Baseline, root: Path, entries: Sequence[Entry], jobs: int) -> Iterator[Estimate]:
-    if jobs == 1:
-        yield from (_estimate(method, root, entry) for entry in entries)
-        return
-    # Spawned, as in `prepare`: threads of torch and of BLAS do not survive a fork.
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(_estimate, method, root, entry) for entry in entries]
-        try:
-            for future in futures:
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-def _estimate(method: Baseline, root: Path, entry: Entry) -> Estimate:
-    """One track, in whatever process."""
-    return method.estimate(Prepared(root).read(entry).astype(np.float32) / 32768.0)
+def _estimate(method: Baseline, root: Path, entry: Entry, number: int) -> tuple[int, Estimate]:
+    """One track by its number, in whatever process."""
+    return number, method.estimate(Prepared(root).read(entry).astype(np.float32) / 32768.0)

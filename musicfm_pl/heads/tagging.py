@@ -14,13 +14,12 @@ from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from data_modules.corpora.base import Kind
+from data_modules.corpora.remarks import listed
 from data_modules.spans import Spans
 from musicfm_pl.heads.base import Estimate, Head, Rules, Scores
 from musicfm_pl.heads.losses import binary_cross_entropy_of_known
 from musicfm_pl.heads.timeline import mean_of_defined
 
-_LONGEST_LIST = 12
-"""Tags that a note names before it counts the rest."""
 Pool = Literal["probabilities", "logits"]
 
 
@@ -163,10 +162,5 @@ class Tagging(Head):
         }
         pooled = f"clips of a track are averaged as {self.rules.pool}"
         return [f"Means over {num_scored} of {len(self.tags)} tags; {pooled}."] + [
-            f"Left out, as {reason}: {_listed(tags)}." for reason, tags in left_out.items() if tags
+            f"Left out, as {reason}: {listed(tags)}." for reason, tags in left_out.items() if tags
         ]
-
-
-def _listed(tags: Sequence[str]) -> str:
-    more = len(tags) - _LONGEST_LIST
-    return ", ".join(tags[:_LONGEST_LIST]) + (f" and {more} more" if more > 0 else "")

@@ -56,6 +56,9 @@ class MaskedTokenModel(L.LightningModule):
         self.betas = betas
         self.warmup_steps = warmup_steps
         self.trained_steps = 0
+        self.num_masked = 0  # tokens that the last validation masked, over all ranks
+        self._sums: Tensor  # over masked tokens and books: of the losses, of the right answers, of both
+        self.register_buffer("_sums", torch.zeros(3), persistent=False)
         self._counts_QK: Tensor
         self.register_buffer("_counts_QK", torch.zeros(num_books, num_codes), persistent=False)
 
@@ -117,25 +120,40 @@ class MaskedTokenModel(L.LightningModule):
         self.trained_steps = checkpoint["global_step"]
 
     def on_validation_epoch_start(self) -> None:
-        """Codes are counted anew."""
+        """Losses are summed and codes counted anew."""
+        self._sums.zero_()
         self._counts_QK.zero_()
 
     def validation_step(self, batch: PretrainBatch, batch_idx: int) -> None:
-        """Loss and accuracy, and which codes the targets use."""
+        """Sums up loss and accuracy, and which codes the targets use.
+
+        Nothing here waits for the other ranks: one of them may have no masked token where this one has some.
+        """
         figures = self._figures(batch)
         if figures is None:
             return
         loss, accuracy, targets_PQ = figures
-        self.log("val/loss", loss, batch_size=len(targets_PQ), sync_dist=True)
-        self.log("val/masked_accuracy", accuracy, batch_size=len(targets_PQ), sync_dist=True, prog_bar=True)
+        self._sums += torch.stack([loss, accuracy, torch.ones_like(loss)]) * targets_PQ.numel()
         for counts_K, targets_P in zip(self._counts_QK, targets_PQ.T, strict=True):
             counts_K += torch.bincount(targets_P, minlength=len(counts_K))
 
     def on_validation_epoch_end(self) -> None:
-        """What chance and guessing would reach, and the use of the codebooks, means over them."""
+        """Loss and accuracy, means over the masked tokens of all ranks; what chance and guessing would reach.
+
+        Without any masked token loss and accuracy are NaN, which no checkpoint is chosen by; the use of the
+        codebooks is a mean over them.
+        """
+        # Clones, since the sums of all ranks take the place of what is given.
+        sums = self.trainer.strategy.reduce(self._sums.clone(), reduce_op="sum")
         counts_QK = self.trainer.strategy.reduce(self._counts_QK.clone(), reduce_op="sum")
+        assert isinstance(sums, Tensor)
+        self.num_masked = round(sums[2].item() / len(counts_QK))
+        loss, accuracy = sums[:2] / sums[2]
         books = [codebook_use(counts_K) for counts_K in counts_QK]
-        self.log_dict({f"val/{name}": sum(book[name] for book in books) / len(books) for name in books[0]})
+        use = {f"val/{name}": sum(book[name] for book in books) / len(books) for name in books[0]}
+        self.log("val/loss", loss, sync_dist=True)  # alike on all ranks; Lightning warns of what is not said to be
+        self.log("val/masked_accuracy", accuracy, prog_bar=True, sync_dist=True)
+        self.log_dict(use, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine to zero at the last step."""

@@ -16,6 +16,7 @@ from data_modules.mel import LogMel
 from data_modules.task import TaskData
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.heads.base import Estimate, Head, Scores
+from musicfm_pl.protocols.presets import protocol_names
 from musicfm_pl.systems.digest import encoder_digest
 from musicfm_pl.systems.judge import Judge
 from musicfm_pl.systems.schedule import warmup_cosine
@@ -43,6 +44,9 @@ class TaskModel(L.LightningModule):
         window_batch: Windows encoded at once at test; changes memory, not results.
         protocols: Names of those that a test is scored under, beside the head's own; None for all of the task.
             Some decode beats anew, which takes a second a minute of music.
+
+    Raises:
+        ValueError: The encoder has no such layer, or the task no such protocol.
     """
 
     def __init__(
@@ -83,6 +87,9 @@ class TaskModel(L.LightningModule):
         self.warmup_steps = warmup_steps
         self.overlap = overlap
         self.window_batch = window_batch
+        known = protocol_names(self.head.task)
+        if unknown := [name for name in protocols or () if name not in known]:  # now, and not after the training
+            raise ValueError(f"model.protocols: {self.head.task} has no {', '.join(unknown)}, but {', '.join(known)}")
         self.protocols = protocols
         self.judge: Judge | None = None
         self.scores: Mapping[str, Scores] = {}

@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 import pkgutil
+import shutil
 import signal
 import subprocess
 import time
@@ -27,7 +28,7 @@ from data_modules import SAMPLE_RATE, corpora
 from data_modules.card import arguments_of
 from data_modules.corpora.base import Corpus, Item, Kind, Track
 from data_modules.corpora.folder import Folder
-from data_modules.prepare import prepare
+from data_modules.prepare import prepare, prepare_for_run
 from data_modules.shards import Prepared
 
 BEGIN = ("prepare", "--corpus", "miniature.Miniature", "--jobs", "1", "--tracks_per_shard", "2")
@@ -297,6 +298,24 @@ def test_other_arguments_of_the_corpus(whole: Path, tmp_path: Path, monkeypatch:
     command.succeed(*folder, "moved")
 
 
+def test_a_run_does_without_the_data_set_once_it_is_prepared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    music, out = tmp_path / "music", tmp_path / "data"
+    music.mkdir()
+    soundfile.write(music / "a.wav", np.random.default_rng(0).normal(0, 0.1, 44100).astype(np.float32), 44100)
+    command.succeed("prepare", "--corpus", "folder", "--root", music, "--out", out, "--jobs", "1")
+    shutil.rmtree(music)
+    capsys.readouterr()
+    prepare_for_run(Folder(music), out)
+    assert "is prepared already: nothing to do" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        prepare_for_run(Folder(tmp_path / "other"), out)
+    (out / "index.parquet").unlink()
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        prepare_for_run(Folder(music), out)
+
+
 def test_every_corpus_keeps_its_arguments() -> None:
     """Found by discovery; what a constructor needs is a path."""
     found = 0
@@ -319,6 +338,17 @@ def test_a_corpus_for_testing_alone(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert len(Prepared(tmp_path).split("test")) == 8
 
 
+@pytest.mark.parametrize("name", ["prepare", "doctor"])
+def test_the_help_says_how_to_find_a_corpus(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        command.succeed(name, "--help")
+    assert "an unknown name lists all" in " ".join(capsys.readouterr().out.split())
+    _, said = command.fail(name, "--corpus", "which")
+    modules = {module.name for module in pkgutil.iter_modules(corpora.__path__)}
+    known = said.split("known are ")[1].split(", or give")[0].split(", ")
+    assert set(known) <= modules and len(known) > 15, said
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -339,8 +369,6 @@ def test_corpora_that_are_not_there(arguments: list[str], message: str, tmp_path
 
 
 def test_a_shard_cut_short(whole: Path, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(whole, tmp_path / "data")
     shard = tmp_path / "data" / "shards" / "00001.pcm"
     with shard.open("r+b") as file:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from musicfm_pl.layer_map import heat_map, layer_maps
+from musicfm_pl.layer_map import heat_map, layer_heading, layer_maps, layer_note
 from musicfm_pl.leaderboard import build
 from musicfm_pl.leaderboard_html import page
 from musicfm_pl.leaderboard_text import markdown, show
@@ -103,8 +103,25 @@ def test_encoders_corpora_and_protocols_have_maps_of_their_own() -> None:
     runs = study(2)
     others = [replace(run, name="BERT, pretrained") for run in runs] + [replace(run, corpus="tiny") for run in runs]
     others += [replace(run, protocol="marble") for run in runs] + [replace(run, stage="finetune") for run in runs]
+    others += [replace(run, corpus_note="fold 3 of our own") for run in runs]
+    others += [replace(run, licence="CC BY") for run in runs] + [replace(run, role="baseline") for run in runs]
     found = layer_maps(runs + others)
-    assert len({(each.name, each.corpus, each.protocol, each.stage) for each in found}) == len(found) == 5
+    assert len(found) == 8
+    of = {(map_.name, map_.corpus, map_.corpus_note, map_.licence, map_.protocol, map_.stage) for map_ in found}
+    assert len(of) == 7, "a baseline of an encoder's name has a map of its own"
+    figure = next(figure for figure in FIGURES if figure.metric == "beat_f")
+    assert all(len(map_.cells[(0, figure)].values) == 2 for map_ in found)
+    (noted,) = [map_ for map_ in found if map_.corpus_note]
+    assert layer_heading(noted) == "Layers of Conformer, pretrained on dcml (fold 3 of our own)"
+    (licensed,) = [map_ for map_ in found if map_.licence == "CC BY"]
+    assert "licence CC BY," in layer_note(licensed)
+
+
+def test_two_runs_of_one_layer_and_seed_are_refused() -> None:
+    runs = study(2)
+    again = replace(runs[3], run="layers/again", summary={"beat_f": 0.1})
+    with pytest.raises(ValueError, match=r"layers/0/key/seed0 and layers/again claim the same place .*layer 0"):
+        layer_maps([*runs, again])
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=14), st.randoms())

@@ -176,3 +176,14 @@ def test_the_last_checkpoint_is_that_of_the_last_step(prepared: Path, tmp_path: 
     before = (tmp_path / "probe" / "checkpoints" / "best.ckpt").read_bytes()
     command.succeed("fit", *probe)
     assert (tmp_path / "probe" / "checkpoints" / "best.ckpt").read_bytes() == before
+
+
+def test_other_protocols_are_no_other_training(prepared: Path, tmp_path: Path) -> None:
+    """What a run will be tested under changes nothing that it has learnt; a learning rate does."""
+    arguments = command.probing("key", prepared, tmp_path / "run", *command.encoder("MelFrames"))
+    command.succeed("fit", *arguments)
+    command.succeed("fit", *arguments, "--model.protocols", "[mirex]", "--trainer.max_steps", "6")
+    assert checkpoint(tmp_path / "run")["global_step"] == 6
+    code, said = command.fail("fit", *arguments, "--model.learning_rate", "0.5")
+    assert code == 2
+    assert "holds a run with other settings (model.learning_rate)" in said

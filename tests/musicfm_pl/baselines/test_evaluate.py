@@ -32,7 +32,8 @@ def test_records_a_run(prepared: Path, tmp_path: Path) -> None:
     run = tmp_path / "runs" / "templates"
     done = command.musicfm("baseline", "--task", "chord", "--root", prepared, "--run_dir", run, "--jobs", "1")
     assert done.returncode == 0, done.stderr
-    assert "chroma templates: 2 of 2 tracks" in done.stdout and "chord_majmin: " in done.stdout
+    assert "chroma templates: 2 of 2 tracks, 0.01 h" in done.stdout, "told as by every command that takes time"
+    assert "chord_majmin: " in done.stdout
     result = read_result(run)
     assert (result.name, result.role, result.stage, result.task) == ("chroma templates", "baseline", "probe", "chord")
     assert (result.run, result.corpus, result.split) == ("templates", "miniature", "test")
@@ -67,6 +68,17 @@ def test_settings_and_another_split_are_another_run(prepared: Path, tmp_path: Pa
         digests.add(read_result(run).config_digest)
     assert len(digests) == 3
     assert [track.track_id for track in read_result(tmp_path / "2").tracks] == ["song4", "song5"]
+
+
+def test_a_corpus_for_testing_alone(prepared: Path, tmp_path: Path) -> None:
+    """Methods that learn nothing need no training split; one that learns says that it is not there."""
+    data = altered(prepared, tmp_path / "data", lambda row: row.update(split="test"))
+    options = ("--root", data, "--run_dir", tmp_path / "run", "--jobs", "1")
+    command.succeed("baseline", "--task", "key", *options)
+    assert read_result(tmp_path / "run").num_tracks == 8
+    code, said = command.fail("baseline", "--task", "tagging", *options)
+    assert code == 2
+    assert "has no track in the split 'train'" in said
 
 
 def test_a_stage_of_a_grid_and_a_row_of_the_leaderboard(prepared: Path, tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
+import command
 import lightning as L
+import lopsided
 import numpy as np
 import pytest
 import scipy.stats
@@ -101,6 +104,62 @@ def test_nothing_masked_is_no_crash() -> None:
     loss.backward()
     assert loss == 0
     assert not [name for name, parameter in system.named_parameters() if parameter.grad is None]
+
+
+def validated(prepared: Path, masking: WaveNoise) -> tuple[MaskedTokenModel, PretrainData, dict[str, torch.Tensor]]:
+    """A model, its data and the figures of a validation of eight clips, three a batch."""
+    system, data = model((2, 2), num_books=2), PretrainData(prepared, 5.0, 3, masking, num_workers=0)
+    trainer = L.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, max_steps=1,
+    )  # fmt: skip
+    trainer.validate(system, datamodule=data, verbose=False)
+    return system.eval(), data, dict(trainer.callback_metrics)
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+def test_validation_is_a_mean_over_masked_tokens(prepared: Path) -> None:
+    system, data, figures = validated(prepared, WaveNoise(probability=0.1))
+    logits_PQK, targets_PQ = (
+        torch.cat(parts)
+        for parts in zip(*(system(data.on_after_batch_transfer(raw, 0)) for raw in data.val_dataloader()), strict=True)
+    )
+    assert system.num_masked == len(targets_PQ) > 0
+    loss = torch.nn.functional.cross_entropy(logits_PQK.flatten(0, 1), targets_PQ.flatten())
+    assert figures["val/loss"].item() == pytest.approx(loss.item(), rel=1e-4)
+    accuracy = (logits_PQK.argmax(dim=2) == targets_PQ).float().mean()
+    assert figures["val/masked_accuracy"].item() == pytest.approx(accuracy.item(), abs=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+def test_a_validation_that_masks_nothing_has_its_figures_all_the_same(prepared: Path) -> None:
+    """A checkpoint is watched for `val/loss`, and the ranks of a run must all log it or none."""
+    system, _, figures = validated(prepared, WaveNoise(probability=1e-12))
+    assert system.num_masked == 0
+    assert figures["val/loss"].isnan() and figures["val/masked_accuracy"].isnan()
+    assert figures["val/dead_share"] == 1
+
+
+def test_two_processes_of_which_one_masks_nothing(prepared: Path) -> None:
+    done = command.python(Path(lopsided.__file__), prepared)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures["val/loss"] == pytest.approx(figures["expected"], rel=1e-4)
+
+
+@torch.no_grad()
+def test_a_validation_step_waits_for_no_other_rank() -> None:
+    """It has no trainer here, and so nobody to wait for: it keeps sums, to be brought together at the end."""
+    system = model((2, 2))
+    for probability in (0.0, 0.5, 0.0):
+        system.validation_step(batch(2.0, 240, WaveNoise(probability)), 0)
+    logits_PQK, targets_PQ = system(batch(2.0, 240, WaveNoise(0.5)))
+    loss = torch.nn.functional.cross_entropy(logits_PQK.flatten(0, 1), targets_PQ.flatten(), reduction="sum")
+    assert system._sums[0].item() == pytest.approx(loss.item(), rel=1e-4)
+    assert system._sums[2].item() == len(targets_PQ) == system._counts_QK.sum()
+    system.on_validation_epoch_start()
+    assert not system._sums.any() and not system._counts_QK.any()
 
 
 @given(st.lists(st.integers(0, 50), min_size=2, max_size=40).filter(any))

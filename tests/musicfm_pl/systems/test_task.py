@@ -150,6 +150,13 @@ def test_the_cache_belongs_to_one_encoder_one_mel_and_one_corpus(prepared: Path,
     assert caches() == 5, "another corpus"
 
 
+def test_a_protocol_that_is_not_there_is_refused_before_the_training() -> None:
+    with pytest.raises(ValueError, match=r"model\.protocols: beat has no beat_that, mirex, but musicfm, all_in_one, "):
+        TaskModel(MelFrames(), Beat, protocols=["musicfm", "beat_that", "mirex"])
+    assert TaskModel(MelFrames(), Beat, protocols=["beat_this"]).protocols == ["beat_this"]
+    assert TaskModel(MelFrames(), Key, protocols=["mirex"]).protocols == ["mirex"]
+
+
 def test_fine_tuning_does_not_read_the_cache(prepared: Path) -> None:
     data = TaskData(prepared, cache=True, num_workers=0)
     model = TaskModel(conformer(), Chord, freeze=False)

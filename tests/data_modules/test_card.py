@@ -1,0 +1,77 @@
+"""What a prepared folder was made from: a card tells one data set from another, and an edited file from what it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from data_modules.card import NAME, arguments_of, is_of, settle
+from data_modules.corpora.folder import Folder
+from data_modules.corpora.harmonix import Harmonix
+
+
+@pytest.fixture
+def label_map(tmp_path: Path) -> Path:
+    file = tmp_path / "functions.csv"
+    file.write_text("drop,chorus\n")
+    return file
+
+
+def test_a_file_is_told_by_what_it_says(label_map: Path, tmp_path: Path) -> None:
+    before = arguments_of(Harmonix(tmp_path, label_map=label_map))["label_map"]
+    assert before["path"] == str(label_map)
+    again = tmp_path / "again.csv"
+    again.write_bytes(label_map.read_bytes())
+    assert arguments_of(Harmonix(tmp_path, label_map=again))["label_map"] == {**before, "path": str(again)}
+    label_map.write_text("drop,inst\n")
+    after = arguments_of(Harmonix(tmp_path, label_map=label_map))["label_map"]
+    assert after["path"] == before["path"] and after["sha256"] != before["sha256"]
+    assert arguments_of(Harmonix(tmp_path, label_map=tmp_path / "absent.csv"))["label_map"] == str(
+        tmp_path / "absent.csv"
+    )
+
+
+def test_an_edited_label_map_is_another(label_map: Path, tmp_path: Path) -> None:
+    corpus, out = Harmonix(tmp_path, label_map=label_map), tmp_path / "data"
+    settle(corpus, [], out, None)
+    assert settle(corpus, [], out, None) == 4
+    assert is_of(corpus, out)
+    label_map.write_text("drop,inst\n")
+    assert not is_of(corpus, out)
+    with pytest.raises(
+        ValueError, match=r"corpus\.label_map: \S+functions\.csv has changed since \S+data was prepared"
+    ):
+        settle(corpus, [], out, None)
+    other = Harmonix(tmp_path, label_map=tmp_path / "other.csv")
+    with pytest.raises(ValueError, match=r"was prepared with '\S+functions\.csv', not '\S+other\.csv'; give the same"):
+        settle(other, [], out, None)
+
+
+def test_a_file_of_which_no_digest_is_there_is_told_by_its_path(label_map: Path, tmp_path: Path) -> None:
+    """It was removed with the data set; or the folder is of an earlier version, which kept the path alone."""
+    corpus, out = Harmonix(tmp_path, label_map=label_map), tmp_path / "data"
+    settle(corpus, [], out, None)
+    text = label_map.read_text()
+    label_map.unlink()
+    assert is_of(corpus, out)
+    label_map.write_text(text)
+    card = json.loads((out / NAME).read_text())
+    card["arguments"]["label_map"] = str(label_map)
+    (out / NAME).write_text(json.dumps(card))
+    assert is_of(corpus, out)
+    settle(corpus, [], out, None)
+
+
+def test_a_folder_is_of_one_corpus_with_its_arguments(tmp_path: Path) -> None:
+    corpus, out = Folder(tmp_path / "music"), tmp_path / "data"
+    assert not is_of(corpus, out)
+    settle(corpus, [], out, None)
+    assert is_of(corpus, out)
+    assert not is_of(Folder(tmp_path / "other"), out)
+    assert not is_of(Harmonix(tmp_path / "music"), out)
+    card = json.loads((out / NAME).read_text())
+    del card["arguments"]
+    (out / NAME).write_text(json.dumps(card))
+    assert not is_of(corpus, out), "a card of an earlier version does not tell"

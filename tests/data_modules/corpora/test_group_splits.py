@@ -104,6 +104,22 @@ def test_faults_name_file_and_line(tmp_path: Path, text: str, message: str) -> N
         group_splits.from_lists(write_text(tmp_path / "a.split", text), None, str)
 
 
+def test_a_track_is_in_one_split(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "a.split", "a\tval\nb\ttrain\na.wav\tvalid\n")
+    assert group_splits.from_lists(path, None, str) == {"a": "val", "b": "train"}
+    write_text(path, "a\ttrain\nb\ttrain\nx/a.wav\ttest\n")
+    with pytest.raises(ValueError, match=r"a\.split:3: a is in test, but .*a\.split:1 has it in train"):
+        group_splits.from_lists(path, None, str)
+    # Both are for training while fold 0 is tested, but not while another is.
+    write_text(path, "a\t2\nb\t0\na\t3\n")
+    with pytest.raises(ValueError, match=r"a\.split:3: a is in 3, but .*a\.split:1 has it in 2"):
+        group_splits.from_lists(path, 0, str)
+    write_text(tmp_path / "lists/train.txt", "a\n")
+    write_text(tmp_path / "lists/test.txt", "b\na\n")
+    with pytest.raises(ValueError, match=r"train\.txt:1: a is in train, but .*test\.txt:2 has it in test"):
+        group_splits.from_lists(tmp_path / "lists", None, str)
+
+
 def test_refusals(tmp_path: Path) -> None:
     path = write_text(tmp_path / "a.split", "a\t0\nb\t1\n")
     with pytest.raises(ValueError, match=r"--corpus\.fold: 2 is none of the folds 0 to 1"):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from data_modules.corpora.audio_files import AUDIO_SUFFIXES
 from data_modules.corpora.base import BadTrack, Split
 from data_modules.corpora.label_rows import rows
 
@@ -18,7 +19,7 @@ NUM_FOLDS = 8
 """As many as the lists that beat_this publishes (`8-folds.split`) have."""
 
 _NAMES: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-_SUFFIX = re.compile(r"\.(wav|au|mp3|flac|ogg|beats|jams)$", re.IGNORECASE)
+_SUFFIX = re.compile(f"({'|'.join(map(re.escape, (*AUDIO_SUFFIXES, '.beats', '.jams')))})$", re.IGNORECASE)
 
 _Value = TypeVar("_Value")
 
@@ -84,7 +85,8 @@ def from_lists(path: Path, fold: int | None, track_of: Callable[[str], str | Non
             beat_this has them; or a folder with files of names: one that begins with `train`, one with `val`
             and one with `test`, as GTZAN's `train_filtered.txt`, `valid_filtered.txt`, `test_filtered.txt`.
         fold: For lists of folds: the one for test; that after it is for validation.
-        track_of: The track by its name in the list, without folders and suffix; None if it is none.
+        track_of: The track by its name in the list, without folders and suffix; None if it is none, or a
+            ValueError that says why the name will not do.
 
     Raises:
         FileNotFoundError: There is no such file, or none of names in the folder.
@@ -152,7 +154,10 @@ def _read(path: Path, delimiter: str, num_columns: int) -> list[tuple[str, str, 
 
 
 def _track(name: str, where: str, track_of: Callable[[str], str | None]) -> str:
-    track = track_of(_SUFFIX.sub("", name.replace("\\", "/").rsplit("/", 1)[-1]))
+    try:
+        track = track_of(_SUFFIX.sub("", name.replace("\\", "/").rsplit("/", 1)[-1]))
+    except ValueError as error:
+        raise ValueError(f"--corpus.split_file: {where}: {error}") from error
     if track is None:
         raise ValueError(f"--corpus.split_file: {where}: {name!r} is no name of a track of this corpus")
     return track

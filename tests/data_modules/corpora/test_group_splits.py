@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from sounds import write_text
 
 from data_modules.corpora import group_splits
+from data_modules.corpora.audio_files import AUDIO_SUFFIXES
 from data_modules.corpora.group_splits import split_by_hash
 
 GROUPS = {f"song {number}": f"artist {number // 2}" for number in range(800)}
@@ -67,6 +68,12 @@ def test_a_list_of_splits(tmp_path: Path) -> None:
     assert group_splits.from_lists(path, None, str) == {"a b": "train", "c": "val", "d": "test"}
     assert group_splits.splits({"x": "x"}, 0, path, str) == group_splits.from_lists(path, None, str)
     assert group_splits.splits({"x": "x"}, 0, None, str) == group_splits.folds_by_hash({"x": "x"}, 0)
+
+
+def test_names_may_end_as_any_audio_file(tmp_path: Path) -> None:
+    names = [f"song{suffix}" for suffix in (*AUDIO_SUFFIXES, ".beats", ".jams")]
+    path = write_text(tmp_path / "a.split", "".join(f"{name}\ttrain\n{name.upper()}\tval\n" for name in names))
+    assert group_splits.from_lists(path, None, str) == {"song": "train", "SONG": "val"}
 
 
 def test_a_list_of_folds(tmp_path: Path) -> None:

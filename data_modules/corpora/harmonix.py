@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import final
 
+from data_modules.corpora.audio_files import matching
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.group_splits import NUM_FOLDS, from_lists, split_by_hash, split_of
 from data_modules.corpora.lab_files import read_boundaries, read_events, spans_of
@@ -17,6 +18,8 @@ from data_modules.corpora.label_rows import Label
 from data_modules.corpora.labelled_audio import load_labelled
 from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
 from data_modules.corpora.remarks import missing
+
+_NUM_SONGS = 912
 
 
 @final
@@ -43,7 +46,7 @@ class Harmonix(Corpus):
 
     name: str = "harmonix"
     licence: str = "MIT (Oriol Nieto and others; annotations by Harmonix); audio: the user's own"
-    expected_tracks = 912
+    expected_tracks = _NUM_SONGS
 
     def __init__(
         self,
@@ -67,6 +70,8 @@ class Harmonix(Corpus):
 
         Raises:
             FileNotFoundError: No annotations or no audio there, or no `metadata.csv`, which names the artists.
+            ValueError: A fold is asked for, but the annotations are not those of all songs, so that the folds would
+                be others; or lists of splits that cannot be read.
         """
         _ = self._functions  # A table that cannot be read is told before the first track is.
         audio = self._audio.files
@@ -111,6 +116,11 @@ class Harmonix(Corpus):
         if self.split_file is not None:
             return songs, from_lists(Path(self.split_file), self.fold, lambda name: songs.get(name))
         if self.fold is not None:
+            if len(songs) != _NUM_SONGS:
+                raise ValueError(
+                    f"--corpus.fold: the folds count all {_NUM_SONGS} songs of Harmonix, but {self._dataset} annotates "
+                    f"{len(songs)}; bring its annotations to {_NUM_SONGS}, or name a split_file"
+                )
             numbered = enumerate(self._identifiers)
             return songs, {name: split_of(at % NUM_FOLDS, self.fold, NUM_FOLDS) for at, name in numbered}
         artists = self._artists()
@@ -139,7 +149,7 @@ class Harmonix(Corpus):
         found = {
             file.stem
             for folder in ("beats_and_downbeats", "segments")
-            for file in (self._dataset / folder).glob("*.txt")
+            for file in matching(self._dataset / folder, "*.txt")
         }
         if not found:
             raise FileNotFoundError(

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, final
 
+from data_modules.corpora.audio_files import matching
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
 from data_modules.corpora.group_splits import split_by_hash
 from data_modules.corpora.key_labels import harte_key
@@ -136,10 +137,10 @@ class Isophonics(Corpus):
         songs: dict[str, dict[Kind, Path]] = {}
         names: dict[tuple[str, str], str] = {}
         for kind, (folder, suffix) in _FILES.items():
-            for artist in sorted((self._annotations / folder).glob("*")):
+            for artist in matching(self._annotations / folder, "*"):
                 if plain(artist.name) != _ARTISTS[self.collection]:
                     continue
-                for file in sorted(artist.glob(f"*/*{suffix}")):
+                for file in matching(artist, f"*/*{suffix}"):
                     same = (plain(file.parent.name), plain(file.stem))
                     songs.setdefault(names.setdefault(same, f"{file.parent.name}/{file.stem}"), {})[kind] = file
         if not songs:

@@ -9,7 +9,7 @@ from typing import final
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
-from data_modules.corpora.audio_files import audio_below
+from data_modules.corpora.audio_files import audio_below, matching
 from data_modules.corpora.base import Corpus, Item, Kind, Split, Track
 from data_modules.corpora.group_splits import from_lists, split_by_hash
 from data_modules.corpora.jams_files import jams_package, read_jams
@@ -87,7 +87,7 @@ class JamsFolder(Corpus):
         """See `Corpus.remarks`."""
         annotated = {audio.with_suffix(".jams") for audio in self._tracks.values()}
         bare = [file for file in audio_below(self.root) if file.with_suffix(".jams") not in annotated]
-        silent = [file for file in sorted(self.root.rglob("*.jams")) if file not in annotated]
+        silent = [file for file in matching(self.root, "**/*.jams") if file not in annotated]
         unpaired = [
             line
             for what, files in (("audio files without a .jams file", bare), (".jams files without audio", silent))

@@ -22,6 +22,7 @@ def folder(root: Path) -> Path:
         write_text(root / f"{name}.jams", jam.dumps())
     write_sound(root / "a/bare.wav", 1.0)
     write_text(root / "b/silent.jams", "{}")
+    write_text(root / "b/._1.jams", "\0")
     return root
 
 

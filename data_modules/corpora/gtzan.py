@@ -121,7 +121,9 @@ class Gtzan(Corpus):
     @cached_property
     def _artists(self) -> dict[str, str]:
         """The artist of each track by GTZAN-Rhythm's `stats.csv`: name of the audio first, a column `artist`."""
-        folders = [folder for path in list(self._files.values())[:1] for folder in (path.parent, path.parents[1])]
+        # A relative path may have no folder above it.
+        beats = [path.parent.resolve() for path in list(self._files.values())[:1]]
+        folders = [folder for inner in beats for folder in (inner, inner.parent)]
         table = next((folder / "stats.csv" for folder in folders if (folder / "stats.csv").is_file()), None)
         if table is None:
             return {}

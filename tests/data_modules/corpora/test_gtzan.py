@@ -102,6 +102,12 @@ def test_artists_are_groups_where_they_are_known(root: Path) -> None:
     assert [item.group for item in Gtzan(root).items()] == ["blues.00000", "jazz.00053", "rock.00099"]
 
 
+def test_artists_are_found_from_within_the_folder_of_the_beats(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_text(root / "stats.csv", "filename,artist\njazz.00053.wav,Bill Evans\n")
+    monkeypatch.chdir(root / "rhythm")
+    assert [item.group for item in Gtzan(root, Path()).items()] == ["blues.00000", "Bill Evans", "rock.00099"]
+
+
 def test_broken_audio_and_nothing_there(root: Path) -> None:
     (root / "genres/rock/rock.00099.wav").write_bytes(b"no audio")
     corpus = Gtzan(root)

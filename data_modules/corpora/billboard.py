@@ -13,7 +13,7 @@ from data_modules.corpora.billboard_sections import header, read_sections
 from data_modules.corpora.group_splits import split_by_hash
 from data_modules.corpora.lab_files import read_intervals, spans_of
 from data_modules.corpora.label_maps import FunctionMap
-from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.corpora.labelled_audio import gaps_of, load_labelled
 from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
 
 Chords = Literal["full", "majmin", "majmininv", "majmin7", "majmin7inv"]
@@ -85,9 +85,7 @@ class Billboard(Corpus):
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
         """See `Corpus.gaps`."""
-        if item.track_id not in self._gaps:
-            self.load(item)
-        return self._gaps[item.track_id]
+        return gaps_of(self, item, self._gaps)
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""

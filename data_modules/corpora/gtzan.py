@@ -12,7 +12,7 @@ from data_modules.corpora import beat_jams, group_splits
 from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, files_below
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.beat_files import SUFFIXES, read_beats
-from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.corpora.labelled_audio import gaps_of, load_labelled
 from data_modules.corpora.remarks import missing
 from data_modules.spans import Spans
 
@@ -52,7 +52,7 @@ class Gtzan(Corpus):
         self.root = Path(root)
         self.annotations = Path(annotations) if annotations else None
         self.split_file = Path(split_file) if split_file else None
-        self._why: dict[str, dict[Kind, str]] = {}
+        self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`.
@@ -67,7 +67,7 @@ class Gtzan(Corpus):
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""
         genre = item.track_id.split(".")[0]
-        track, self._why[item.track_id] = load_labelled(
+        track, self._gaps[item.track_id] = load_labelled(
             item,
             self._audio[item.track_id],
             {
@@ -79,7 +79,7 @@ class Gtzan(Corpus):
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
         """See `Corpus.gaps`."""
-        return self._why.get(item.track_id, {})
+        return gaps_of(self, item, self._gaps)
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""

@@ -13,6 +13,7 @@ from data_modules.corpora.audio_files import audio_below, matching
 from data_modules.corpora.base import Corpus, Item, Kind, Split, Track
 from data_modules.corpora.group_splits import from_lists, split_by_hash
 from data_modules.corpora.jams_files import jams_package, read_jams
+from data_modules.corpora.labelled_audio import gaps_of
 from data_modules.corpora.remarks import listed, missing, remark
 
 
@@ -79,9 +80,7 @@ class JamsFolder(Corpus):
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
         """See `Corpus.gaps`: annotations that are there but cannot be used."""
-        if item.track_id not in self._gaps:
-            self.load(item)
-        return self._gaps[item.track_id]
+        return gaps_of(self, item, self._gaps)
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""

@@ -12,7 +12,7 @@ from data_modules.corpora import group_splits
 from data_modules.corpora.aist_files import read_beats, read_chords, read_sections
 from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, files_below
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
-from data_modules.corpora.labelled_audio import Reader, load_labelled
+from data_modules.corpora.labelled_audio import Reader, gaps_of, load_labelled
 from data_modules.corpora.remarks import missing
 from data_modules.spans import Spans
 
@@ -58,7 +58,7 @@ class RwcPopular(Corpus):
         self.annotations = Path(annotations) if annotations else None
         self.fold = fold
         self.split_file = Path(split_file) if split_file else None
-        self._why: dict[str, dict[Kind, str]] = {}
+        self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`.
@@ -75,12 +75,12 @@ class RwcPopular(Corpus):
         track, why = load_labelled(item, self._audio[item.track_id], readers)
         if not track.labels:
             raise BadTrack("; ".join(why.values()))
-        self._why[item.track_id] = why
+        self._gaps[item.track_id] = why
         return track
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
         """See `Corpus.gaps`."""
-        return self._why.get(item.track_id, {})
+        return gaps_of(self, item, self._gaps)
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""

@@ -70,6 +70,7 @@ def test_faulty_and_missing_beats_leave_the_genre(root: Path) -> None:
     write_text(root / "gtzan/annotations/beats/gtzan_blues_00000.beats", BEATS)
     corpus.load(blues)
     assert corpus.gaps(blues) == {}
+    assert "no file of beats for jazz.00053" in Gtzan(root).gaps(jazz)["beat"]  # before it is loaded
 
 
 def test_genres_without_any_beats(tmp_path: Path) -> None:

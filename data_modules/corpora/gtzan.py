@@ -46,12 +46,14 @@ class Gtzan(Corpus):
 
     name = "gtzan"
     licence = "GTZAN: no licence known, excerpts of published recordings, for research; GTZAN-Rhythm: cite its authors"
-    expected_tracks = 999
+    expected_tracks: int | None = 999
 
     def __init__(self, root: Path, annotations: Path | None = None, split_file: Path | None = None) -> None:
         self.root = Path(root)
         self.annotations = Path(annotations) if annotations else None
         self.split_file = Path(split_file) if split_file else None
+        if split_file is not None:
+            self.expected_tracks = None
         self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:

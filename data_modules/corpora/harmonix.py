@@ -46,7 +46,7 @@ class Harmonix(Corpus):
 
     name: str = "harmonix"
     licence: str = "MIT (Oriol Nieto and others; annotations by Harmonix); audio: the user's own"
-    expected_tracks = _NUM_SONGS
+    expected_tracks: int | None = _NUM_SONGS
 
     def __init__(
         self,
@@ -62,6 +62,8 @@ class Harmonix(Corpus):
         self.audio = Path(audio) if audio is not None else self.root / "audio"
         self.fold = fold
         self.split_file = split_file
+        if split_file is not None:
+            self.expected_tracks = None
         self.label_map = label_map
         self._gaps: dict[str, dict[Kind, str]] = {}
 

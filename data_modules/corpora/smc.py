@@ -37,7 +37,7 @@ class Smc(Corpus):
 
     name = "smc"
     licence = "SMC_MIREX: for research, cite Holzapfel et al. 2012; excerpts of published recordings"
-    expected_tracks = 217
+    expected_tracks: int | None = 217
 
     def __init__(
         self, root: Path, annotations: Path | None = None, fold: int = 0, split_file: Path | None = None
@@ -46,6 +46,8 @@ class Smc(Corpus):
         self.annotations = Path(annotations) if annotations else None
         self.fold = fold
         self.split_file = Path(split_file) if split_file else None
+        if split_file is not None:
+            self.expected_tracks = None
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`.

@@ -1,13 +1,22 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sounds import write_text
+from sounds import write_sound, write_text
 
 from data_modules.corpora import group_splits
 from data_modules.corpora.audio_files import AUDIO_SUFFIXES
+from data_modules.corpora.ballroom import Ballroom
+from data_modules.corpora.base import Corpus
 from data_modules.corpora.group_splits import split_by_hash
+from data_modules.corpora.gtzan import Gtzan
+from data_modules.corpora.hainsworth import Hainsworth
+from data_modules.corpora.harmonix import Harmonix
+from data_modules.corpora.rwc_popular import RwcPopular
+from data_modules.corpora.smc import Smc
+from data_modules.doctor import doctor
 
 GROUPS = {f"song {number}": f"artist {number // 2}" for number in range(800)}
 SHARES = st.floats(0, 0.5)
@@ -137,3 +146,21 @@ def test_refusals(tmp_path: Path) -> None:
         group_splits.from_lists(path, 0, lambda name: None)
     with pytest.raises(FileNotFoundError, match=r"no file or folder .*absent"):
         group_splits.from_lists(tmp_path / "absent", 0, str)
+
+
+@pytest.mark.parametrize("corpus", [Gtzan, Ballroom, Hainsworth, Smc, RwcPopular, Harmonix])
+def test_nobody_knows_how_many_tracks_a_list_should_choose(corpus: Callable[..., Corpus]) -> None:
+    assert corpus(Path("data")).expected_tracks is not None
+    assert corpus(Path("data"), split_file=Path("my.split")).expected_tracks is None
+
+
+def test_doctor_finds_nothing_wrong_with_what_a_list_chose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2):
+        write_sound(tmp_path / f"audio/{number:03d}.wav", rate=8000 + number)  # so that no two sound the same
+        write_text(tmp_path / f"beats/{number:03d}.beats", "0.25\t1\n0.75\t2\n1.25\t1\n1.75\t2\n")
+    path = write_text(tmp_path / "my.split", "001\ttrain\n002\ttest\n")
+    doctor(Hainsworth(tmp_path, split_file=path), jobs=1)
+    assert "hainsworth: nothing is wrong" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        doctor(Hainsworth(tmp_path), jobs=1)
+    assert "2 are there, but hainsworth should hold 222" in capsys.readouterr().out

@@ -15,6 +15,7 @@ from data_modules.corpora.lab_files import read_intervals, spans_of
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.labelled_audio import gaps_of, load_labelled
 from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
+from data_modules.corpora.notes import joined, map_note
 
 Chords = Literal["full", "majmin", "majmininv", "majmin7", "majmin7inv"]
 _INDEX = "billboard-2.0-index.csv"
@@ -53,6 +54,7 @@ class Billboard(Corpus):
         self.audio = Path(audio) if audio is not None else self.root / "audio"
         self.chords = chords
         self.label_map = label_map
+        self.note = joined("" if chords == "full" else f"chords {chords}", map_note(label_map))
         self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:

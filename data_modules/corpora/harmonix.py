@@ -17,6 +17,7 @@ from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.label_rows import Label
 from data_modules.corpora.labelled_audio import gaps_of, load_labelled
 from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
+from data_modules.corpora.notes import joined, map_note, split_note
 from data_modules.corpora.remarks import missing
 
 _NUM_SONGS = 912
@@ -65,6 +66,7 @@ class Harmonix(Corpus):
         if split_file is not None:
             self.expected_tracks = None
         self.label_map = label_map
+        self.note = joined(split_note(split_file, fold, of="the eight by the order of songs"), map_note(label_map))
         self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:

@@ -17,6 +17,7 @@ from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.label_rows import Label
 from data_modules.corpora.labelled_audio import gaps_of, load_labelled
 from data_modules.corpora.matched_audio import MatchedAudio, by_song, match_audio, plain
+from data_modules.corpora.notes import map_note
 from data_modules.spans import Spans
 
 Collection = Literal["beatles", "queen"]
@@ -69,6 +70,7 @@ class Isophonics(Corpus):
         self.audio = Path(audio) if audio is not None else self.root / "audio"
         self.collection = collection
         self.label_map = label_map
+        self.note = map_note(label_map)
         self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:

@@ -14,6 +14,7 @@ from data_modules.corpora.base import Corpus, Item, Kind, Split, Track
 from data_modules.corpora.group_splits import from_lists, split_by_hash
 from data_modules.corpora.jams_files import jams_package, read_jams
 from data_modules.corpora.labelled_audio import gaps_of
+from data_modules.corpora.notes import joined, map_note, split_note
 from data_modules.corpora.remarks import listed, missing, remark
 
 
@@ -43,6 +44,8 @@ class JamsFolder(Corpus):
         self.split_file = split_file
         self.fold = fold
         self.label_map = label_map
+        # Without lists there are no folds.
+        self.note = joined(split_note(split_file, fold) if split_file else "", map_note(label_map))
         self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:

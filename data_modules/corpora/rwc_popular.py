@@ -13,6 +13,7 @@ from data_modules.corpora.aist_files import read_beats, read_chords, read_sectio
 from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, files_below
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.labelled_audio import Reader, gaps_of, load_labelled
+from data_modules.corpora.notes import split_note
 from data_modules.corpora.remarks import missing
 from data_modules.spans import Spans
 
@@ -58,6 +59,7 @@ class RwcPopular(Corpus):
         self.annotations = Path(annotations) if annotations else None
         self.fold = fold
         self.split_file = Path(split_file) if split_file else None
+        self.note = split_note(split_file, fold, usual=0)
         if split_file is not None:
             self.expected_tracks = None
         self._gaps: dict[str, dict[Kind, str]] = {}

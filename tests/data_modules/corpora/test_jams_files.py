@@ -84,7 +84,12 @@ def test_functions_come_before_letters_and_the_first_annotator_counts(tmp_path: 
 
 def test_an_empty_annotation_does_not_say_that_there_is_nothing(tmp_path: Path) -> None:
     path = write(
-        tmp_path / "a.jams", ("beat_position", []), ("beat", []), ("beat", [(0.5, 0, 1)]), ("chord", []), ("tag_open", [])
+        tmp_path / "a.jams",
+        ("beat_position", []),
+        ("beat", []),
+        ("beat", [(0.5, 0, 1)]),
+        ("chord", []),
+        ("tag_open", []),
     )
     assert read(path) == (
         {"beat": [(0.5, 0.5, "1")], "tag": []},

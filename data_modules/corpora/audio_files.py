@@ -150,6 +150,11 @@ def audio_below(root: Path) -> list[Path]:
     return sorted(found)
 
 
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """The paths in a folder that fit a pattern, sorted; hidden ones are passed over, as `walk` does."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
 def walk(root: Path, hidden: bool = False) -> Iterator[Path]:
     """The files below a folder, each once; links are followed, and hidden files are passed over unless asked for."""
     visited: set[Path] = set()

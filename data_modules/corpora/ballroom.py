@@ -11,7 +11,8 @@ from data_modules.corpora import group_splits
 from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, files_below
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.beat_files import SUFFIXES, read_beats
-from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.corpora.labelled_audio import gaps_of, load_labelled
+from data_modules.corpora.notes import split_note
 from data_modules.corpora.remarks import missing, remark
 from data_modules.spans import Spans
 
@@ -74,7 +75,7 @@ class Ballroom(Corpus):
     licence = (
         "audio: excerpts of published recordings, for research; beats: CC BY-NC-SA 4.0 by mirdata, cite Krebs 2013"
     )
-    expected_tracks = 685
+    expected_tracks: int | None = 685
     """Of 698, without the 13 that are there twice."""
 
     def __init__(
@@ -84,7 +85,10 @@ class Ballroom(Corpus):
         self.annotations = Path(annotations) if annotations else None
         self.fold = fold
         self.split_file = Path(split_file) if split_file else None
-        self._why: dict[str, dict[Kind, str]] = {}
+        self.note = split_note(split_file, fold, usual=0)
+        if split_file is not None:
+            self.expected_tracks = None
+        self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`.
@@ -109,12 +113,12 @@ class Ballroom(Corpus):
         )
         if not track.labels:
             raise BadTrack("; ".join(why.values()))
-        self._why[item.track_id] = why
+        self._gaps[item.track_id] = why
         return track
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
         """See `Corpus.gaps`."""
-        return self._why.get(item.track_id, {})
+        return gaps_of(self, item, self._gaps)
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""

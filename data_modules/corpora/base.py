@@ -73,7 +73,7 @@ class Corpus(abc.ABC):
     note: str = ""
     """What every table made from this corpus must say, such as "synthetic tempo"."""
     expected_tracks: int | None = None
-    """Tracks that the published data set holds; None where it is open-ended."""
+    """Tracks that the published data set holds; None where it is open-ended, or the user's lists choose from it."""
 
     def fetch(self, say: Callable[[str], None] = print) -> None:  # noqa: B027 - most corpora have nothing to fetch
         """Brings onto the disk what the corpus needs and can be fetched; called once, before `items`.

@@ -83,17 +83,18 @@ def _parts(row: Row) -> tuple[str, str]:
 
 
 def count_in_bars(is_downbeat: Sequence[bool]) -> list[str]:
-    """Positions of beats in their bars, counted from the downbeats.
+    """Positions of beats in their bars, counted from the downbeats; all are "?" where there is none.
 
-    An upbeat is counted back from the first downbeat by the length of the bar that follows. It is "?" where
-    there is no such bar, or where it is as long: a beat that is not marked as a downbeat is never "1".
+    An upbeat is counted back from the first downbeat by the length of the bar that follows. Where there is no
+    such bar, or it is no longer than the upbeat, the first beat is "2" and the others count on: a beat that is
+    not marked as a downbeat is known to be none, so it is neither "1" nor "?".
     """
     downbeats = [index for index, is_one in enumerate(is_downbeat) if is_one]
     if not downbeats:
         return ["?"] * len(is_downbeat)
-    length = downbeats[1] - downbeats[0] if len(downbeats) > 1 else 0
-    upbeat = [length - downbeats[0] + index + 1 for index in range(downbeats[0])]
-    found = [str(position) if position > 1 else "?" for position in upbeat]
+    following = downbeats[1] - downbeats[0] if len(downbeats) > 1 else 0
+    length = max(following, downbeats[0] + 1)
+    found = [str(length - downbeats[0] + index + 1) for index in range(downbeats[0])]
     last = 0
     for index in range(downbeats[0], len(is_downbeat)):
         last = index if is_downbeat[index] else last

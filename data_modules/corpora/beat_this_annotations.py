@@ -12,6 +12,7 @@ from data_modules.corpora import group_splits
 from data_modules.corpora.audio_files import AUDIO_SUFFIXES, files_below
 from data_modules.corpora.base import Corpus, Item, Split, Track
 from data_modules.corpora.beat_tracks import BeatTracks
+from data_modules.corpora.notes import split_note
 
 
 class BeatThisAnnotations(Corpus):
@@ -43,6 +44,7 @@ class BeatThisAnnotations(Corpus):
         self.audio = Path(audio)
         self.fold = fold
         self.name = f"beat_this_{set_name}"
+        self.note = split_note(None, fold, of="the set's eight")
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`.

@@ -13,8 +13,9 @@ from data_modules.corpora.billboard_sections import header, read_sections
 from data_modules.corpora.group_splits import split_by_hash
 from data_modules.corpora.lab_files import read_intervals, spans_of
 from data_modules.corpora.label_maps import FunctionMap
-from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.corpora.labelled_audio import gaps_of, load_labelled
 from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
+from data_modules.corpora.notes import joined, map_note
 
 Chords = Literal["full", "majmin", "majmininv", "majmin7", "majmin7inv"]
 _INDEX = "billboard-2.0-index.csv"
@@ -53,6 +54,7 @@ class Billboard(Corpus):
         self.audio = Path(audio) if audio is not None else self.root / "audio"
         self.chords = chords
         self.label_map = label_map
+        self.note = joined("" if chords == "full" else f"chords {chords}", map_note(label_map))
         self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:
@@ -85,9 +87,7 @@ class Billboard(Corpus):
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
         """See `Corpus.gaps`."""
-        if item.track_id not in self._gaps:
-            self.load(item)
-        return self._gaps[item.track_id]
+        return gaps_of(self, item, self._gaps)
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""

@@ -46,7 +46,8 @@ class GiantStepsKey(Corpus):
             FileNotFoundError: There is neither.
         """
         found = {path.name.removesuffix(".key") for folder in _FOLDERS for path in self._annotations(folder)}
-        found |= {path.stem for path in (self.root / "audio").glob("*") if path.suffix.lower() in SUFFIXES}
+        audio = audio_files.matching(self.root / "audio", "*")
+        found |= {path.stem for path in audio if path.suffix.lower() in SUFFIXES}
         if not found:
             raise FileNotFoundError(
                 f"giantsteps-key: nothing in {self.root}; expected audio/<id>.LOFI.mp3 and "
@@ -76,7 +77,7 @@ class GiantStepsKey(Corpus):
         return without_audio({item.track_id: self._audio(item) for item in self.items()})
 
     def _annotations(self, folder: str) -> list[Path]:
-        return list((self.root / "annotations" / folder).glob("*.key"))
+        return audio_files.matching(self.root / "annotations" / folder, "*.key")
 
     def _audio(self, item: Item) -> list[Path]:
         return lofi_audio(self.root, item.track_id)

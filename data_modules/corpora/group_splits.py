@@ -6,7 +6,9 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
+from data_modules.corpora.audio_files import AUDIO_SUFFIXES
 from data_modules.corpora.base import BadTrack, Split
 from data_modules.corpora.label_rows import rows
 
@@ -17,7 +19,9 @@ NUM_FOLDS = 8
 """As many as the lists that beat_this publishes (`8-folds.split`) have."""
 
 _NAMES: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-_SUFFIX = re.compile(r"\.(wav|au|mp3|flac|ogg|beats|jams)$", re.IGNORECASE)
+_SUFFIX = re.compile(f"({'|'.join(map(re.escape, (*AUDIO_SUFFIXES, '.beats', '.jams')))})$", re.IGNORECASE)
+
+_Value = TypeVar("_Value")
 
 _DIGITS = 12
 """Hexadecimal, of a hash: enough for all names to differ, and exact in a float."""
@@ -81,30 +85,33 @@ def from_lists(path: Path, fold: int | None, track_of: Callable[[str], str | Non
             beat_this has them; or a folder with files of names: one that begins with `train`, one with `val`
             and one with `test`, as GTZAN's `train_filtered.txt`, `valid_filtered.txt`, `test_filtered.txt`.
         fold: For lists of folds: the one for test; that after it is for validation.
-        track_of: The track by its name in the list, without folders and suffix; None if it is none.
+        track_of: The track by its name in the list, without folders and suffix; None if it is none, or a
+            ValueError that says why the name will not do.
 
     Raises:
         FileNotFoundError: There is no such file, or none of names in the folder.
-        ValueError: A line that cannot be read so; the message names file and line.
+        ValueError: A line that cannot be read so, or a track in two splits or folds; the message names file and
+            line.
     """
     if path.is_dir():
-        return {
-            _track(name, where, track_of): split
+        return _once(
+            (_track(name, where, track_of), where, split)
             for split, file in _lists(path)
             for name, where, _ in _read(file, r"\s+", 1)
-        }
+        )
     if not path.is_file():
         raise FileNotFoundError(f"--corpus.split_file: no file or folder {path}")
     lines = _read(path, r"[\t ]+(?=\S+$)", 2)
     folds = [int(value) for _, _, value in lines if value.isdigit()]
     if not folds:
-        return {_track(name, where, track_of): _named(value, where) for name, where, value in lines}
+        return _once((_track(name, where, track_of), where, _named(value, where)) for name, where, value in lines)
     if len(folds) < len(lines):
         raise ValueError(f"--corpus.split_file: {path} has folds on some lines and splits on others")
     num_folds = max(folds) + 1
     chosen = 0 if fold is None else fold
     _check_fold(chosen, num_folds)
-    return {_track(name, where, track_of): split_of(int(v), chosen, num_folds) for name, where, v in lines}
+    of_track = _once((_track(name, where, track_of), where, int(value)) for name, where, value in lines)
+    return {track: split_of(own, chosen, num_folds) for track, own in of_track.items()}
 
 
 def split_of(own: int, fold: int, num_folds: int) -> Split:
@@ -147,10 +154,23 @@ def _read(path: Path, delimiter: str, num_columns: int) -> list[tuple[str, str, 
 
 
 def _track(name: str, where: str, track_of: Callable[[str], str | None]) -> str:
-    track = track_of(_SUFFIX.sub("", name.replace("\\", "/").rsplit("/", 1)[-1]))
+    try:
+        track = track_of(_SUFFIX.sub("", name.replace("\\", "/").rsplit("/", 1)[-1]))
+    except ValueError as error:
+        raise ValueError(f"--corpus.split_file: {where}: {error}") from error
     if track is None:
         raise ValueError(f"--corpus.split_file: {where}: {name!r} is no name of a track of this corpus")
     return track
+
+
+def _once(named: Iterable[tuple[str, str, _Value]]) -> dict[str, _Value]:
+    """The split or fold of each track from (track, file and line, split or fold); the same may be said twice."""
+    found: dict[str, tuple[str, _Value]] = {}
+    for track, where, value in named:
+        before, said = found.setdefault(track, (where, value))
+        if said != value:
+            raise ValueError(f"--corpus.split_file: {where}: {track} is in {value}, but {before} has it in {said}")
+    return {track: value for track, (_, value) in found.items()}
 
 
 def _named(value: str, where: str) -> Split:

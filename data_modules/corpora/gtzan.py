@@ -12,7 +12,8 @@ from data_modules.corpora import beat_jams, group_splits
 from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, files_below
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.beat_files import SUFFIXES, read_beats
-from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.corpora.labelled_audio import gaps_of, load_labelled
+from data_modules.corpora.notes import split_note
 from data_modules.corpora.remarks import missing
 from data_modules.spans import Spans
 
@@ -46,13 +47,16 @@ class Gtzan(Corpus):
 
     name = "gtzan"
     licence = "GTZAN: no licence known, excerpts of published recordings, for research; GTZAN-Rhythm: cite its authors"
-    expected_tracks = 999
+    expected_tracks: int | None = 999
 
     def __init__(self, root: Path, annotations: Path | None = None, split_file: Path | None = None) -> None:
         self.root = Path(root)
         self.annotations = Path(annotations) if annotations else None
         self.split_file = Path(split_file) if split_file else None
-        self._why: dict[str, dict[Kind, str]] = {}
+        self.note = split_note(split_file)
+        if split_file is not None:
+            self.expected_tracks = None
+        self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`.
@@ -67,7 +71,7 @@ class Gtzan(Corpus):
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""
         genre = item.track_id.split(".")[0]
-        track, self._why[item.track_id] = load_labelled(
+        track, self._gaps[item.track_id] = load_labelled(
             item,
             self._audio[item.track_id],
             {
@@ -79,7 +83,7 @@ class Gtzan(Corpus):
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
         """See `Corpus.gaps`."""
-        return self._why.get(item.track_id, {})
+        return gaps_of(self, item, self._gaps)
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
@@ -121,7 +125,9 @@ class Gtzan(Corpus):
     @cached_property
     def _artists(self) -> dict[str, str]:
         """The artist of each track by GTZAN-Rhythm's `stats.csv`: name of the audio first, a column `artist`."""
-        folders = [folder for path in list(self._files.values())[:1] for folder in (path.parent, path.parents[1])]
+        # A relative path may have no folder above it.
+        beats = [path.parent.resolve() for path in list(self._files.values())[:1]]
+        folders = [folder for inner in beats for folder in (inner, inner.parent)]
         table = next((folder / "stats.csv" for folder in folders if (folder / "stats.csv").is_file()), None)
         if table is None:
             return {}

@@ -12,6 +12,7 @@ from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, 
 from data_modules.corpora.base import Corpus, Item, Track
 from data_modules.corpora.beat_files import SUFFIXES
 from data_modules.corpora.beat_tracks import BeatTracks
+from data_modules.corpora.notes import split_note
 
 _NAME = re.compile(r"(?:hainsworth_)?(?P<name>.+)", re.IGNORECASE)
 
@@ -33,7 +34,7 @@ class Hainsworth(Corpus):
 
     name = "hainsworth"
     licence = "audio: not distributed, excerpts of published recordings; beats: CC BY-NC-SA 4.0 by mirdata"
-    expected_tracks = 222
+    expected_tracks: int | None = 222
 
     def __init__(
         self, root: Path, annotations: Path | None = None, fold: int = 0, split_file: Path | None = None
@@ -42,6 +43,9 @@ class Hainsworth(Corpus):
         self.annotations = Path(annotations) if annotations else None
         self.fold = fold
         self.split_file = Path(split_file) if split_file else None
+        self.note = split_note(split_file, fold, usual=0)
+        if split_file is not None:
+            self.expected_tracks = None
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`.

@@ -9,14 +9,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import final
 
+from data_modules.corpora.audio_files import matching
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.group_splits import NUM_FOLDS, from_lists, split_by_hash, split_of
 from data_modules.corpora.lab_files import read_boundaries, read_events, spans_of
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.label_rows import Label
-from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.corpora.labelled_audio import gaps_of, load_labelled
 from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
+from data_modules.corpora.notes import joined, map_note, split_note
 from data_modules.corpora.remarks import missing
+
+_NUM_SONGS = 912
 
 
 @final
@@ -43,7 +47,7 @@ class Harmonix(Corpus):
 
     name: str = "harmonix"
     licence: str = "MIT (Oriol Nieto and others; annotations by Harmonix); audio: the user's own"
-    expected_tracks = 912
+    expected_tracks: int | None = _NUM_SONGS
 
     def __init__(
         self,
@@ -59,7 +63,10 @@ class Harmonix(Corpus):
         self.audio = Path(audio) if audio is not None else self.root / "audio"
         self.fold = fold
         self.split_file = split_file
+        if split_file is not None:
+            self.expected_tracks = None
         self.label_map = label_map
+        self.note = joined(split_note(split_file, fold, of="the eight by the order of songs"), map_note(label_map))
         self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:
@@ -67,6 +74,8 @@ class Harmonix(Corpus):
 
         Raises:
             FileNotFoundError: No annotations or no audio there, or no `metadata.csv`, which names the artists.
+            ValueError: A fold is asked for, but the annotations are not those of all songs, so that the folds would
+                be others; or lists of splits that cannot be read.
         """
         _ = self._functions  # A table that cannot be read is told before the first track is.
         audio = self._audio.files
@@ -93,9 +102,7 @@ class Harmonix(Corpus):
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
         """See `Corpus.gaps`."""
-        if item.track_id not in self._gaps:
-            self.load(item)
-        return self._gaps[item.track_id]
+        return gaps_of(self, item, self._gaps)
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
@@ -111,6 +118,11 @@ class Harmonix(Corpus):
         if self.split_file is not None:
             return songs, from_lists(Path(self.split_file), self.fold, lambda name: songs.get(name))
         if self.fold is not None:
+            if len(songs) != _NUM_SONGS:
+                raise ValueError(
+                    f"--corpus.fold: the folds count all {_NUM_SONGS} songs of Harmonix, but {self._dataset} annotates "
+                    f"{len(songs)}; bring its annotations to {_NUM_SONGS}, or name a split_file"
+                )
             numbered = enumerate(self._identifiers)
             return songs, {name: split_of(at % NUM_FOLDS, self.fold, NUM_FOLDS) for at, name in numbered}
         artists = self._artists()
@@ -139,7 +151,7 @@ class Harmonix(Corpus):
         found = {
             file.stem
             for folder in ("beats_and_downbeats", "segments")
-            for file in (self._dataset / folder).glob("*.txt")
+            for file in matching(self._dataset / folder, "*.txt")
         }
         if not found:
             raise FileNotFoundError(

@@ -8,14 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, final
 
+from data_modules.corpora.audio_files import matching
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
 from data_modules.corpora.group_splits import split_by_hash
 from data_modules.corpora.key_labels import harte_key
 from data_modules.corpora.lab_files import last_column, read_events, read_intervals, relabelled, spans_of
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.label_rows import Label
-from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.corpora.labelled_audio import gaps_of, load_labelled
 from data_modules.corpora.matched_audio import MatchedAudio, by_song, match_audio, plain
+from data_modules.corpora.notes import map_note
 from data_modules.spans import Spans
 
 Collection = Literal["beatles", "queen"]
@@ -68,6 +70,7 @@ class Isophonics(Corpus):
         self.audio = Path(audio) if audio is not None else self.root / "audio"
         self.collection = collection
         self.label_map = label_map
+        self.note = map_note(label_map)
         self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:
@@ -104,9 +107,7 @@ class Isophonics(Corpus):
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
         """See `Corpus.gaps`."""
-        if item.track_id not in self._gaps:
-            self.load(item)
-        return self._gaps[item.track_id]
+        return gaps_of(self, item, self._gaps)
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
@@ -136,10 +137,10 @@ class Isophonics(Corpus):
         songs: dict[str, dict[Kind, Path]] = {}
         names: dict[tuple[str, str], str] = {}
         for kind, (folder, suffix) in _FILES.items():
-            for artist in sorted((self._annotations / folder).glob("*")):
+            for artist in matching(self._annotations / folder, "*"):
                 if plain(artist.name) != _ARTISTS[self.collection]:
                     continue
-                for file in sorted(artist.glob(f"*/*{suffix}")):
+                for file in matching(artist, f"*/*{suffix}"):
                     same = (plain(file.parent.name), plain(file.stem))
                     songs.setdefault(names.setdefault(same, f"{file.parent.name}/{file.stem}"), {})[kind] = file
         if not songs:

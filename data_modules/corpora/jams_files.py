@@ -42,7 +42,8 @@ def read_jams(
 ) -> tuple[dict[Kind, Spans], dict[Kind, str]]:
     """The labels of a JAMS file by kind; and by kind why an annotation that is there cannot be used.
 
-    Of several annotations in one namespace the first counts. Beats have their place in the bar if the value is
+    Of several annotations in one namespace the first counts that holds observations; where none does, the kind is
+    not annotated, and that is said. Beats have their place in the bar if the value is
     a whole number from 1, else `?`. Sections of a `multi_segment` are those of its lowest level. A tag holds for
     the whole track.
 
@@ -60,7 +61,8 @@ def read_jams(
     for kind, namespaces in NAMESPACES.items():
         found = [one for name in namespaces for one in annotations if one.namespace == name]
         if found:
-            readers[kind] = partial(_spans, kind, found[0], path, label_map)
+            told = next((one for one in found if len(one.data)), found[0])
+            readers[kind] = partial(_spans, kind, told, path, label_map)
     tags = [one for one in annotations if str(one.namespace).startswith("tag_")]
     if tags:
         readers["tag"] = partial(_tags, tags, path)
@@ -93,6 +95,8 @@ def jams_package() -> ModuleType:
 
 
 def _spans(kind: Kind, annotation: Any, path: Path, label_map: Path | None, duration_s: float) -> Spans:
+    if not len(annotation.data):
+        raise BadTrack(f"{path}: {annotation.namespace}: the annotation holds no observations")
     rows: Iterable[Label] = _rows(annotation, path, is_event=kind == "beat")
     if kind == "section":
         rows = _sections(list(rows), str(annotation.namespace), label_map)

@@ -9,11 +9,13 @@ from typing import final
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
-from data_modules.corpora.audio_files import audio_below
-from data_modules.corpora.base import Corpus, Item, Kind, Track
+from data_modules.corpora.audio_files import audio_below, matching
+from data_modules.corpora.base import Corpus, Item, Kind, Split, Track
 from data_modules.corpora.group_splits import from_lists, split_by_hash
 from data_modules.corpora.jams_files import jams_package, read_jams
-from data_modules.corpora.remarks import remark
+from data_modules.corpora.labelled_audio import gaps_of
+from data_modules.corpora.notes import joined, map_note, split_note
+from data_modules.corpora.remarks import listed, missing, remark
 
 
 @final
@@ -26,8 +28,8 @@ class JamsFolder(Corpus):
 
     Args:
         root: The top of the tree.
-        split_file: Lists of file names with their split or fold, see `group_splits.from_lists`; what they do not
-            name is left out.
+        split_file: Lists of file names with their split or fold, see `group_splits.from_lists`; tracks that they
+            do not name are left out, and names that are of no track are told.
         fold: The fold to test, where the lists have folds.
         label_map: A table of one's own of section labels, see `FunctionMap`.
     """
@@ -42,6 +44,8 @@ class JamsFolder(Corpus):
         self.split_file = split_file
         self.fold = fold
         self.label_map = label_map
+        # Without lists there are no folds.
+        self.note = joined(split_note(split_file, fold) if split_file else "", map_note(label_map))
         self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:
@@ -50,14 +54,17 @@ class JamsFolder(Corpus):
         Raises:
             FileNotFoundError: There is no such folder, or no audio with a JAMS file beside it.
             ModuleNotFoundError: The package jams is not installed.
+            ValueError: Lists of splits that cannot be read, or that name no track or one name of several tracks.
         """
         jams_package()
         if not self._tracks:
             raise FileNotFoundError(f"jams_folder: no audio below {self.root} has a .jams file of its name beside it")
         groups = {name: name.rpartition("/")[0] or name for name in self._tracks}
         if self.split_file is not None:
-            splits = from_lists(Path(self.split_file), self.fold, self._by_name().get)
-            return [Item(name, name, splits[name]) for name in self._tracks if name in splits]
+            chosen = [Item(name, name, self._listed[name]) for name in self._tracks if name in self._listed]
+            if not chosen:
+                raise ValueError(f"--corpus.split_file: {self.split_file} names no track below {self.root}")
+            return chosen
         by_group = split_by_hash(groups.values())
         return [Item(name, groups[name], by_group[groups[name]]) for name in self._tracks]
 
@@ -76,25 +83,43 @@ class JamsFolder(Corpus):
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
         """See `Corpus.gaps`: annotations that are there but cannot be used."""
-        if item.track_id not in self._gaps:
-            self.load(item)
-        return self._gaps[item.track_id]
+        return gaps_of(self, item, self._gaps)
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
         annotated = {audio.with_suffix(".jams") for audio in self._tracks.values()}
         bare = [file for file in audio_below(self.root) if file.with_suffix(".jams") not in annotated]
-        silent = [file for file in sorted(self.root.rglob("*.jams")) if file not in annotated]
-        return [
+        silent = [file for file in matching(self.root, "**/*.jams") if file not in annotated]
+        unpaired = [
             line
             for what, files in (("audio files without a .jams file", bare), (".jams files without audio", silent))
             for line in remark([one.relative_to(self.root).as_posix() for one in files], f"{what} are left out", None)
         ]
+        if self.split_file is None:
+            return unpaired
+        return [
+            *unpaired,
+            *missing(self._tracks, self._listed, f"tracks are in no list of {self.split_file}"),
+            *missing(self._listed, self._tracks, f"names in {self.split_file} are of no track"),
+        ]
 
-    def _by_name(self) -> dict[str, str]:
-        """Tracks by the name of their file, where it is the only one of that name."""
-        names = [name.rpartition("/")[2] for name in self._tracks]
-        return {short: name for short, name in zip(names, self._tracks, strict=True) if names.count(short) == 1}
+    @cached_property
+    def _listed(self) -> dict[str, Split]:
+        """The split of what the lists name: tracks, and names of no track, which stand for themselves."""
+        if self.split_file is None:
+            return {}
+        tracks: dict[str, list[str]] = {}
+        for track in self._tracks:
+            tracks.setdefault(track.rpartition("/")[2], []).append(track)
+
+        def track_of(name: str) -> str:
+            found = tracks.get(name, [name])
+            if len(found) > 1:
+                times = "twice" if len(found) == 2 else f"{len(found)} times"
+                raise ValueError(f"{name!r} occurs {times} below {self.root}: {listed(found)}; rename them")
+            return found[0]
+
+        return from_lists(Path(self.split_file), self.fold, track_of)
 
     @cached_property
     def _tracks(self) -> dict[str, Path]:

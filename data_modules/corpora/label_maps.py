@@ -22,7 +22,7 @@ _PREVIOUS = "previous"
 class FunctionMap:
     """A table of labels, and below it the published rules on what a label contains.
 
-    Case does not matter. A letter of similarity (A, B') is its own label.
+    Case does not matter: CHORUS is a chorus. A letter of similarity (A, B') that no row fits is its own label.
 
     Args:
         name: Of the table in `maps/`, such as "harmonix".
@@ -57,14 +57,13 @@ class FunctionMap:
             BadTrack: No row fits the label.
         """
         name = label.strip().lower()
-        function = self._functions.get(name)
+        function = self._functions.get(name) or next((to for part, to in self._rules.items() if part in name), None)
+        # Words in capitals look like letters, so letters come last.
         if function is None and not is_letter(label):
-            function = next((to for part, to in self._rules.items() if part in name), None)
-            if function is None:
-                raise BadTrack(
-                    f"{source}: no function is known for the section {label!r}; looked in {', '.join(self._read)}: "
-                    f"name a table of your own with the row `{name},FUNCTION,inferred` as label_map"
-                )
+            raise BadTrack(
+                f"{source}: no function is known for the section {label!r}; looked in {', '.join(self._read)}: "
+                f"name a table of your own with the row `{name},FUNCTION,inferred` as label_map"
+            )
         return previous if function == _PREVIOUS else function or label
 
     def applied(self, rows: Iterable[Label]) -> list[Label]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
-from data_modules.corpora.base import BadTrack, Item, Kind, Track
+from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
 from data_modules.spans import Spans
 
 Reader = Callable[[float], Spans]
@@ -28,6 +28,22 @@ def load_labelled(item: Item, audio: Path, readers: Mapping[Kind, Reader]) -> tu
     waveform_N = read_audio(audio)
     labels, gaps = read_labels(readers, len(waveform_N) / SAMPLE_RATE)
     return Track(item, waveform_N, labels), gaps
+
+
+def gaps_of(corpus: Corpus, item: Item, told: Mapping[str, Mapping[Kind, str]]) -> Mapping[Kind, str]:
+    """What `Corpus.gaps` of a corpus says whose `load` finds it out.
+
+    Args:
+        corpus: Loads the track if nobody has yet.
+        item: Which track.
+        told: By the name of the track, what `load` found; it adds to it.
+
+    Raises:
+        BadTrack: The track had to be loaded and cannot be used.
+    """
+    if item.track_id not in told:
+        corpus.load(item)
+    return told[item.track_id]
 
 
 def read_labels(readers: Mapping[Kind, Reader], duration_s: float) -> tuple[dict[Kind, Spans], dict[Kind, str]]:

@@ -12,7 +12,8 @@ from data_modules.corpora import group_splits
 from data_modules.corpora.aist_files import read_beats, read_chords, read_sections
 from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, files_below
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
-from data_modules.corpora.labelled_audio import Reader, load_labelled
+from data_modules.corpora.labelled_audio import Reader, gaps_of, load_labelled
+from data_modules.corpora.notes import split_note
 from data_modules.corpora.remarks import missing
 from data_modules.spans import Spans
 
@@ -49,7 +50,7 @@ class RwcPopular(Corpus):
     licence = (
         "audio: RWC Music Database, AIST, research by its terms; AIST Annotation: cite Goto 2006; chords: Cho 2011"
     )
-    expected_tracks = 100
+    expected_tracks: int | None = 100
 
     def __init__(
         self, root: Path, annotations: Path | None = None, fold: int = 0, split_file: Path | None = None
@@ -58,7 +59,10 @@ class RwcPopular(Corpus):
         self.annotations = Path(annotations) if annotations else None
         self.fold = fold
         self.split_file = Path(split_file) if split_file else None
-        self._why: dict[str, dict[Kind, str]] = {}
+        self.note = split_note(split_file, fold, usual=0)
+        if split_file is not None:
+            self.expected_tracks = None
+        self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`.
@@ -75,12 +79,12 @@ class RwcPopular(Corpus):
         track, why = load_labelled(item, self._audio[item.track_id], readers)
         if not track.labels:
             raise BadTrack("; ".join(why.values()))
-        self._why[item.track_id] = why
+        self._gaps[item.track_id] = why
         return track
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
         """See `Corpus.gaps`."""
-        return self._why.get(item.track_id, {})
+        return gaps_of(self, item, self._gaps)
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""

@@ -14,8 +14,9 @@ from data_modules.corpora.group_splits import split_by_hash
 from data_modules.corpora.lab_files import read_boundaries, spans_of
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.label_rows import Label
-from data_modules.corpora.labelled_audio import load_labelled
+from data_modules.corpora.labelled_audio import gaps_of, load_labelled
 from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
+from data_modules.corpora.notes import joined, map_note
 
 Level = Literal["functions", "uppercase", "lowercase"]
 
@@ -63,6 +64,11 @@ class Salami(Corpus):
         self.level = level
         self.annotator = annotator
         self.label_map = label_map
+        self.note = joined(
+            "" if level == "functions" else f"level {level}",
+            "" if annotator == 1 else f"annotator {annotator}",
+            map_note(label_map),
+        )
         self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:
@@ -90,9 +96,7 @@ class Salami(Corpus):
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
         """See `Corpus.gaps`."""
-        if item.track_id not in self._gaps:
-            self.load(item)
-        return self._gaps[item.track_id]
+        return gaps_of(self, item, self._gaps)
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""

@@ -12,6 +12,7 @@ from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, 
 from data_modules.corpora.base import Corpus, Item, Track
 from data_modules.corpora.beat_files import SUFFIXES
 from data_modules.corpora.beat_tracks import BeatTracks
+from data_modules.corpora.notes import split_note
 
 _NAME = re.compile(r"smc_(\d{3})(?:_.*)?", re.IGNORECASE)
 """`SMC_001_2_1_1_a`: the excerpt, another metre that would do, and the annotator."""
@@ -37,7 +38,7 @@ class Smc(Corpus):
 
     name = "smc"
     licence = "SMC_MIREX: for research, cite Holzapfel et al. 2012; excerpts of published recordings"
-    expected_tracks = 217
+    expected_tracks: int | None = 217
 
     def __init__(
         self, root: Path, annotations: Path | None = None, fold: int = 0, split_file: Path | None = None
@@ -46,6 +47,9 @@ class Smc(Corpus):
         self.annotations = Path(annotations) if annotations else None
         self.fold = fold
         self.split_file = Path(split_file) if split_file else None
+        self.note = split_note(split_file, fold, usual=0)
+        if split_file is not None:
+            self.expected_tracks = None
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`.

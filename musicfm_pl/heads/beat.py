@@ -195,10 +195,14 @@ class Beat(Head):
         notes = [
             f"Decoded by {decoders[rules.decoder]}; {left_out}; {averages}; CMLt and AMLt are {rules.tool}'s.",
         ]
-        for what in ("beat", "downbeat"):
+        why = {
+            "beat": "which have no beat that is scored",
+            "downbeat": "whose positions in the bar are not known, or which have no downbeat that is scored",
+        }
+        for what, reason in why.items():
             undefined = sum(track[f"{what}_f"] is None for track in tracks)
             if undefined:
-                notes.append(f"{what} figures leave out {undefined} of {len(tracks)} tracks, which have none to find.")
+                notes.append(f"{what} figures leave out {undefined} of {len(tracks)} tracks, {reason}.")
         return notes
 
 

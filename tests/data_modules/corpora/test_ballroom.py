@@ -74,6 +74,7 @@ def test_what_is_missing_or_faulty_is_said_and_the_rest_is_used(root: Path) -> N
     assert "Media-105901.beats:2: 'nan' is no position" in corpus.gaps(faulty)["beat"]
     assert "no file of beats for Media-105902" in corpus.gaps(without)["beat"]
     assert "1 tracks have no file of beats: Media-105902" in corpus.remarks()
+    assert set(Ballroom(root).gaps(without)) == {"beat"}  # before it is loaded
     (root / "BallroomData/Waltz").rename(root / "BallroomData/Audio")
     with pytest.raises(BadTrack, match=r"no file of beats for Media-105902; .*'Audio' is no folder of a dance"):
         Ballroom(root).load(without)

@@ -1,4 +1,5 @@
 import contextlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -88,10 +89,23 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, beats
 def test_positions_counted_from_downbeats() -> None:
     marks = [bool(int(mark)) for mark in "0010010010"]
     assert count_in_bars(marks) == ["2", "3", "1", "2", "3", "1", "2", "3", "1", "2"]
-    assert count_in_bars([False, True, False]) == ["?", "1", "2"]
-    assert count_in_bars([False, False, True, True]) == ["?", "?", "1", "1"]
     assert count_in_bars([False, False]) == ["?", "?"]
     assert count_in_bars([]) == []
+
+
+def test_an_upbeat_that_no_bar_measures_is_known_to_be_no_downbeat() -> None:
+    as_long_as_a_bar = [index in (4, 8, 12) for index in range(14)]
+    assert count_in_bars(as_long_as_a_bar) == [*"2345", *"1234", *"1234", *"12"]
+    assert count_in_bars([False, True, False]) == ["2", "1", "2"]
+    assert count_in_bars([False, False, True, True]) == ["2", "3", "1", "1"]
+
+
+@given(st.lists(st.booleans(), max_size=40))
+def test_only_downbeats_are_one_and_every_beat_has_a_position_if_there_is_any(marks: list[bool]) -> None:
+    positions = count_in_bars(marks)
+    assert [position == "1" for position in positions] == marks
+    assert ("?" in positions) == (bool(marks) and not any(marks))
+    assert all(int(after) in (1, int(before) + 1) for before, after in pairwise(positions) if before != "?")
 
 
 def test_as_mirdata_reads_a_clean_file(tmp_path: Path) -> None:

@@ -60,6 +60,12 @@ def test_missing_audio_is_named(root: Path) -> None:
     assert corpus.remarks() == ["1 of 4 tracks have no audio: 10089"]
 
 
+def test_what_macos_leaves_beside_a_file_is_no_track(root: Path) -> None:
+    for name in ("audio/._10089.LOFI.mp3", "annotations/key/._10089.LOFI.key", "annotations/giantsteps/._9.LOFI.key"):
+        (root / name).write_bytes(b"\x00\x05\x16\x07")
+    assert [item.track_id for item in GiantStepsKey(root).items()] == ["10089", "1068430", "209206", "3438"]
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nothing in .*; expected audio/<id>\.LOFI\.mp3"):
         GiantStepsKey(tmp_path).items()

@@ -1,12 +1,22 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sounds import write_text
+from sounds import write_sound, write_text
 
 from data_modules.corpora import group_splits
+from data_modules.corpora.audio_files import AUDIO_SUFFIXES
+from data_modules.corpora.ballroom import Ballroom
+from data_modules.corpora.base import Corpus
 from data_modules.corpora.group_splits import split_by_hash
+from data_modules.corpora.gtzan import Gtzan
+from data_modules.corpora.hainsworth import Hainsworth
+from data_modules.corpora.harmonix import Harmonix
+from data_modules.corpora.rwc_popular import RwcPopular
+from data_modules.corpora.smc import Smc
+from data_modules.doctor import doctor
 
 GROUPS = {f"song {number}": f"artist {number // 2}" for number in range(800)}
 SHARES = st.floats(0, 0.5)
@@ -69,6 +79,12 @@ def test_a_list_of_splits(tmp_path: Path) -> None:
     assert group_splits.splits({"x": "x"}, 0, None, str) == group_splits.folds_by_hash({"x": "x"}, 0)
 
 
+def test_names_may_end_as_any_audio_file(tmp_path: Path) -> None:
+    names = [f"song{suffix}" for suffix in (*AUDIO_SUFFIXES, ".beats", ".jams")]
+    path = write_text(tmp_path / "a.split", "".join(f"{name}\ttrain\n{name.upper()}\tval\n" for name in names))
+    assert group_splits.from_lists(path, None, str) == {"song": "train", "SONG": "val"}
+
+
 def test_a_list_of_folds(tmp_path: Path) -> None:
     path = write_text(tmp_path / "8-folds.split", "a\t0\nb\t1\nc\t2\nd\t7\n")
     assert group_splits.from_lists(path, 7, str) == {"a": "val", "b": "train", "c": "train", "d": "test"}
@@ -104,6 +120,22 @@ def test_faults_name_file_and_line(tmp_path: Path, text: str, message: str) -> N
         group_splits.from_lists(write_text(tmp_path / "a.split", text), None, str)
 
 
+def test_a_track_is_in_one_split(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "a.split", "a\tval\nb\ttrain\na.wav\tvalid\n")
+    assert group_splits.from_lists(path, None, str) == {"a": "val", "b": "train"}
+    write_text(path, "a\ttrain\nb\ttrain\nx/a.wav\ttest\n")
+    with pytest.raises(ValueError, match=r"a\.split:3: a is in test, but .*a\.split:1 has it in train"):
+        group_splits.from_lists(path, None, str)
+    # Both are for training while fold 0 is tested, but not while another is.
+    write_text(path, "a\t2\nb\t0\na\t3\n")
+    with pytest.raises(ValueError, match=r"a\.split:3: a is in 3, but .*a\.split:1 has it in 2"):
+        group_splits.from_lists(path, 0, str)
+    write_text(tmp_path / "lists/train.txt", "a\n")
+    write_text(tmp_path / "lists/test.txt", "b\na\n")
+    with pytest.raises(ValueError, match=r"train\.txt:1: a is in train, but .*test\.txt:2 has it in test"):
+        group_splits.from_lists(tmp_path / "lists", None, str)
+
+
 def test_refusals(tmp_path: Path) -> None:
     path = write_text(tmp_path / "a.split", "a\t0\nb\t1\n")
     with pytest.raises(ValueError, match=r"--corpus\.fold: 2 is none of the folds 0 to 1"):
@@ -114,3 +146,18 @@ def test_refusals(tmp_path: Path) -> None:
         group_splits.from_lists(path, 0, lambda name: None)
     with pytest.raises(FileNotFoundError, match=r"no file or folder .*absent"):
         group_splits.from_lists(tmp_path / "absent", 0, str)
+
+
+@pytest.mark.parametrize("corpus", [Gtzan, Ballroom, Hainsworth, Smc, RwcPopular, Harmonix])
+def test_nobody_knows_how_many_tracks_a_list_should_choose(corpus: Callable[..., Corpus]) -> None:
+    assert corpus(Path("data")).expected_tracks is not None
+    assert corpus(Path("data"), split_file=Path("my.split")).expected_tracks is None
+
+
+def test_doctor_finds_nothing_wrong_with_what_a_list_chose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2):
+        write_sound(tmp_path / f"audio/{number:03d}.wav", rate=8000 + number)  # so that no two sound the same
+        write_text(tmp_path / f"beats/{number:03d}.beats", "0.25\t1\n0.75\t2\n1.25\t1\n1.75\t2\n")
+    path = write_text(tmp_path / "my.split", "001\ttrain\n002\ttest\n")
+    doctor(Hainsworth(tmp_path, split_file=path), jobs=1)
+    assert "hainsworth: nothing is wrong" in capsys.readouterr().out

@@ -70,6 +70,7 @@ def test_faulty_and_missing_beats_leave_the_genre(root: Path) -> None:
     write_text(root / "gtzan/annotations/beats/gtzan_blues_00000.beats", BEATS)
     corpus.load(blues)
     assert corpus.gaps(blues) == {}
+    assert "no file of beats for jazz.00053" in Gtzan(root).gaps(jazz)["beat"]  # before it is loaded
 
 
 def test_genres_without_any_beats(tmp_path: Path) -> None:
@@ -100,6 +101,12 @@ def test_artists_are_groups_where_they_are_known(root: Path) -> None:
     assert [item.group for item in Gtzan(root).items()] == ["John Lee Hooker", "jazz.00053", "rock.00099"]
     write_text(root / "stats.csv", "")
     assert [item.group for item in Gtzan(root).items()] == ["blues.00000", "jazz.00053", "rock.00099"]
+
+
+def test_artists_are_found_from_within_the_folder_of_the_beats(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_text(root / "stats.csv", "filename,artist\njazz.00053.wav,Bill Evans\n")
+    monkeypatch.chdir(root / "rhythm")
+    assert [item.group for item in Gtzan(root, Path()).items()] == ["blues.00000", "Bill Evans", "rock.00099"]
 
 
 def test_broken_audio_and_nothing_there(root: Path) -> None:

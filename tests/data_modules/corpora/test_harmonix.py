@@ -26,6 +26,13 @@ def harmonix(root: Path, with_audio: int = len(IDS), **files: str) -> Path:
     return root
 
 
+def with_all_names(root: Path) -> Path:
+    """As many annotations as the data set has, of which those without audio are empty."""
+    for number in range(len(IDS) + 1, 913):
+        write_text(root / f"dataset/segments/{number:04d}_song.txt", "")
+    return root
+
+
 def test_a_song(tmp_path: Path) -> None:
     corpus = pickle.loads(pickle.dumps(Harmonix(harmonix(tmp_path, 1))))
     (item,) = corpus.items()
@@ -56,7 +63,7 @@ def test_artists_are_not_divided(tmp_path: Path) -> None:
 
 
 def test_eight_folds_by_the_order_of_all_identifiers(tmp_path: Path) -> None:
-    root = harmonix(tmp_path, 20)
+    root = with_all_names(harmonix(tmp_path, 20))
     tested: Counter[str] = Counter()
     for fold in range(NUM_FOLDS):
         items = Harmonix(root, fold=fold).items()
@@ -70,6 +77,23 @@ def test_eight_folds_by_the_order_of_all_identifiers(tmp_path: Path) -> None:
     assert set(tested.values()) == {1}
     with pytest.raises(ValueError, match="fold: 8 asked for, but there are folds 0 to 7"):
         Harmonix(root, fold=8)
+
+
+def test_a_fold_of_other_songs_is_refused(tmp_path: Path) -> None:
+    root = harmonix(tmp_path, 2)
+    with pytest.raises(ValueError, match=r"--corpus\.fold: the folds count all 912 songs .*dataset annotates 24; "):
+        Harmonix(root, fold=3).items()
+    write_text(with_all_names(root) / "dataset/segments/0000_another.txt", "")
+    with pytest.raises(ValueError, match="annotates 913; bring its annotations to 912, or name a split_file"):
+        Harmonix(root, fold=3).items()
+
+
+def test_what_macos_leaves_beside_a_file_is_no_song(tmp_path: Path) -> None:
+    root = with_all_names(harmonix(tmp_path, 2))
+    items = Harmonix(root, fold=1).items()
+    for folder in ("beats_and_downbeats", "segments"):
+        write_text(root / f"dataset/{folder}/._{IDS[0]}.txt", "\0")
+    assert Harmonix(root, fold=1).items() == items
 
 
 def test_a_split_file(tmp_path: Path) -> None:
@@ -121,4 +145,4 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     (root / "dataset/metadata.csv").unlink()
     with pytest.raises(FileNotFoundError, match=r"no file .*metadata\.csv, which names the artists; or choose a fold"):
         Harmonix(root).items()
-    assert len(Harmonix(root, fold=0).items()) == 1
+    assert len(Harmonix(with_all_names(root), fold=0).items()) == 1

@@ -84,6 +84,15 @@ def test_queen_lacks_chords_of_a_song_and_has_no_beats(tmp_path: Path) -> None:
     assert "chordlab: no file for Greatest Hits I/02 Another One Bites The Dust" in corpus.gaps(second)["chord"]
 
 
+def test_what_macos_leaves_beside_a_file_is_no_song(tmp_path: Path) -> None:
+    root = beatles(tmp_path)
+    write_text(root / f"annotations/beat/The Beatles/{ALBUM}/._{SONG}.txt", "\0")
+    write_text(root / "annotations/chordlab/._The_Beatles", "\0")
+    corpus = Isophonics(root)
+    assert [item.track_id for item in corpus.items()] == [f"{ALBUM}/{SONG}"]
+    assert corpus.remarks() == []
+
+
 def test_songs_without_audio_and_audio_without_annotation_are_named(tmp_path: Path) -> None:
     root = beatles(tmp_path)
     write_text(root / f"annotations/chordlab/The Beatles/{ALBUM}/14_-_Twist_And_Shout.lab", CHORDS)

@@ -82,6 +82,23 @@ def test_functions_come_before_letters_and_the_first_annotator_counts(tmp_path: 
     assert read(path)[0]["section"] == [(0.0, 4.0, "verse")]
 
 
+def test_an_empty_annotation_does_not_say_that_there_is_nothing(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.jams",
+        ("beat_position", []),
+        ("beat", []),
+        ("beat", [(0.5, 0, 1)]),
+        ("chord", []),
+        ("tag_open", []),
+    )
+    assert read(path) == (
+        {"beat": [(0.5, 0.5, "1")], "tag": []},
+        {"chord": f"{path}: chord: the annotation holds no observations"},
+    )
+    path = write(tmp_path / "b.jams", ("beat", []), ("beat", []))
+    assert read(path) == ({}, {"beat": f"{path}: beat: the annotation holds no observations"})
+
+
 def test_beat_positions_and_segments_of_several_levels(tmp_path: Path) -> None:
     place = {"measure": 1, "num_beats": 4, "beat_units": 4}
     path = write(

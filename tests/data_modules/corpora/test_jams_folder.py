@@ -22,6 +22,7 @@ def folder(root: Path) -> Path:
         write_text(root / f"{name}.jams", jam.dumps())
     write_sound(root / "a/bare.wav", 1.0)
     write_text(root / "b/silent.jams", "{}")
+    write_text(root / "b/._1.jams", "\0")
     return root
 
 
@@ -52,8 +53,30 @@ def test_a_split_file(tmp_path: Path) -> None:
         ("a/2", "a/2", "test"),
         ("single", "single", "val"),
     ]
-    write_text(path, "1\ttrain\n")
-    with pytest.raises(ValueError, match=r"x\.split:1: '1' is no name of a track"):
+
+
+def test_a_split_file_may_name_more_than_is_there(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data")
+    path = write_text(tmp_path / "x.split", "single.opus\ttrain\nfar/away.oga\tval\n2.AIFF\ttest\n")
+    corpus = JamsFolder(root, split_file=path)
+    assert {item.track_id: item.split for item in corpus.items()} == {"a/2": "test", "single": "train"}
+    assert corpus.remarks()[2:] == [
+        f"3 tracks are in no list of {path}: a/1, b/1, c/1",
+        f"1 names in {path} are of no track: away",
+    ]
+    write_text(path, "away\ttrain\n")
+    with pytest.raises(ValueError, match=r"--corpus\.split_file: .*x\.split names no track below .*data"):
+        JamsFolder(root, split_file=path).items()
+
+
+def test_a_name_of_several_tracks_is_refused(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data")
+    path = write_text(tmp_path / "x.split", "single\ttrain\n1\ttrain\n")
+    with pytest.raises(ValueError, match=r"x\.split:2: '1' occurs 3 times below .*data: a/1, b/1, c/1; rename them"):
+        JamsFolder(root, split_file=path).items()
+    for suffix in (".wav", ".jams"):
+        (root / f"c/1{suffix}").unlink()
+    with pytest.raises(ValueError, match=r"x\.split:2: '1' occurs twice below .*data: a/1, b/1; rename them"):
         JamsFolder(root, split_file=path).items()
 
 

@@ -42,6 +42,17 @@ def test_the_published_rules(label: str, function: str) -> None:
     assert FunctionMap("isophonics").function_of(label, "x:1") == function
 
 
+@pytest.mark.parametrize(("label", "function"), PUBLISHED.items())
+def test_a_word_in_capitals_is_no_letter(label: str, function: str) -> None:
+    assert FunctionMap("isophonics").function_of(label.upper(), "x:1") == function
+
+
+@pytest.mark.parametrize("name", ["harmonix", "salami", "isophonics"])
+@given(st.from_regex(r"([A-Z])\1?[0-9]?'{0,2}", fullmatch=True))
+def test_letters_of_similarity_stay_letters(name: str, label: str) -> None:
+    assert FunctionMap(name).function_of(label, "x:1") == label
+
+
 def test_every_function_that_jams_knows_of_salami_has_a_row() -> None:
     jams = pytest.importorskip("jams")
     known = jams.schema.namespace("segment_salami_function")["properties"]["value"]["enum"]

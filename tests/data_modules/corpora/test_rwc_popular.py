@@ -86,6 +86,7 @@ def test_what_is_missing_or_faulty_is_said_and_the_rest_is_used(root: Path) -> N
     assert 'RM-P001.CHORUS.TXT:2: section "rap" is unknown' in corpus.gaps(item)["section"]
     assert "no file .lab for RM-P001" in corpus.gaps(item)["chord"]
     assert corpus.remarks() == ["1 songs have no chords: RM-P001"]
+    assert set(RwcPopular(root).gaps(item)) == {"section", "chord"}  # before it is loaded
     write_text(annotations / "AIST.RWC-MDB-P-2001.BEAT/RM-P001.BEAT.TXT", "4\t49\t384\n4\t93\t48\n")
     with pytest.raises(BadTrack, match=r"RM-P001\.BEAT\.TXT:2: beat: times must rise.*CHORUS\.TXT:2.*no file \.lab"):
         RwcPopular(root).load(item)

@@ -55,7 +55,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "Python's venv module is needed; on Debian: apt-get install python3-venv"; exit 1; }
 
-# pip says what it collects and downloads: about 5 GB, most of it torch.
+# pip says what it collects and downloads: about 6 GB installed, most of it torch.
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --disable-pip-version-check -e .
 	@touch $@

@@ -108,7 +108,8 @@ def test_nothing_masked_is_no_crash() -> None:
 
 def validated(prepared: Path, masking: WaveNoise) -> tuple[MaskedTokenModel, PretrainData, dict[str, torch.Tensor]]:
     """A model, its data and the figures of a validation of eight clips, three a batch."""
-    system, data = model((2, 2), num_books=2), PretrainData(prepared, 5.0, 3, masking, num_workers=0)
+    system = model((2, 2), num_books=2)
+    data = PretrainData(prepared, clip_s=5.0, batch_size=3, masking=masking, num_workers=0)
     trainer = L.Trainer(
         accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, max_steps=1,
@@ -118,7 +119,7 @@ def validated(prepared: Path, masking: WaveNoise) -> tuple[MaskedTokenModel, Pre
 
 
 @torch.no_grad()
-@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*isinstance.treespec, LeafSpec.*")
 def test_validation_is_a_mean_over_masked_tokens(prepared: Path) -> None:
     system, data, figures = validated(prepared, WaveNoise(probability=0.1))
     logits_PQK, targets_PQ = (
@@ -132,7 +133,7 @@ def test_validation_is_a_mean_over_masked_tokens(prepared: Path) -> None:
     assert figures["val/masked_accuracy"].item() == pytest.approx(accuracy.item(), abs=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*isinstance.treespec, LeafSpec.*")
 def test_a_validation_that_masks_nothing_has_its_figures_all_the_same(prepared: Path) -> None:
     """A checkpoint is watched for `val/loss`, and the ranks of a run must all log it or none."""
     system, _, figures = validated(prepared, WaveNoise(probability=1e-12))
@@ -151,7 +152,7 @@ def test_two_processes_of_which_one_masks_nothing(prepared: Path) -> None:
 @torch.no_grad()
 def test_a_validation_step_waits_for_no_other_rank() -> None:
     """It has no trainer here, and so nobody to wait for: it keeps sums, to be brought together at the end."""
-    system = model((2, 2))
+    system = model((2, 2)).eval()
     for probability in (0.0, 0.5, 0.0):
         system.validation_step(batch(2.0, 240, WaveNoise(probability)), 0)
     logits_PQK, targets_PQ = system(batch(2.0, 240, WaveNoise(0.5)))

@@ -90,7 +90,7 @@ def jams_package() -> ModuleType:
         return importlib.import_module("jams")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"to read JAMS files, pip install 'musicfm-pl[datasets]' ({error})", name=error.name
+            f"to read JAMS files, pip install -e '.[datasets]' ({error})", name=error.name
         ) from error
 
 

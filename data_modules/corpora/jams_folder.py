@@ -24,7 +24,7 @@ class JamsFolder(Corpus):
 
     A track is the path of the audio from the root without its suffix. A group is a folder, such as an album, or
     a track right in the root. Groups are split by a hash of their names, about 70 % train, 10 % val, 20 % test,
-    unless a file says otherwise. Needs `pip install 'musicfm-pl[datasets]'`.
+    unless a file says otherwise. Needs `pip install -e '.[datasets]'`.
 
     Args:
         root: The top of the tree.

@@ -83,4 +83,4 @@ def imported(package: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != package:
             raise
-        raise ImportError(f"this baseline needs {package}: pip install 'musicfm-pl[baselines]'") from error
+        raise ImportError(f"this baseline needs {package}: pip install -e '.[baselines]'") from error

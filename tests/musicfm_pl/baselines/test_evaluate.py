@@ -140,5 +140,5 @@ class TestRefuses:
         monkeypatch.setitem(sys.modules, "librosa", None)
         code, said = command.fail("baseline", "--task", "key", "--root", prepared, "--run_dir", tmp_path / "run")
         assert code == 2
-        assert "needs librosa: pip install 'musicfm-pl[baselines]'" in said
+        assert "needs librosa: pip install -e '.[baselines]'" in said
         command.succeed("baseline", "--task", "tagging", "--root", prepared, "--run_dir", tmp_path / "run")

@@ -194,5 +194,5 @@ def test_no_file_brings_the_reader_to_anything_but_its_error(scratch: Path, cont
 
 def test_without_the_package_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jams", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'musicfm-pl\[datasets\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install -e '\.\[datasets\]'"):
         read_jams(tmp_path / "a.jams", 4.0)

@@ -119,5 +119,5 @@ def test_survives_the_way_to_a_process(method: Baseline) -> None:
 
 
 def test_what_is_not_installed_is_named_with_the_way_to_get_it() -> None:
-    with pytest.raises(ImportError, match=r"needs no_such_package: pip install 'musicfm-pl\[baselines\]'"):
+    with pytest.raises(ImportError, match=r"needs no_such_package: pip install -e '\.\[baselines\]'"):
         imported("no_such_package")

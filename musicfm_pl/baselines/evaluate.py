@@ -57,7 +57,10 @@ def baseline(
     judge = Judge(method.judge())
     for entry, estimate in zip(entries, estimates, strict=True):
         judge.add_estimate(entry.track_id, entry.labels[kind], estimate, entry.duration_s)
-    notes = [f"{row}: {method.source}"]
+    notes = [
+        f"{row}: {method.source}",
+        f"{row}: the estimates are the method's own under every protocol, which differ here in scoring alone",
+    ]
     if left_out := len(prepared.split(split)) - len(entries):
         notes.append(f"{left_out} tracks of the {split} split carry no {kind} labels and are left out")
     evaluations = {

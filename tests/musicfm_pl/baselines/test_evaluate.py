@@ -40,6 +40,8 @@ def test_records_a_run(prepared: Path, tmp_path: Path) -> None:
     assert (result.seed, result.layer, result.num_parameters) == (None, None, 0)
     assert result.versions["librosa"]
     assert "Fujishima" in result.notes[0]
+    assert {"by_track", "marble", "mirex"} == result.others.keys()
+    assert all("differ here in scoring alone" in evaluation.notes[1] for evaluation in result.evaluations.values())
     assert [track.track_id for track in result.tracks] == ["song6", "song7"]
     assert [track.group for track in result.tracks] == ["song6", "song7"]
     assert 0.5 < (result.summary["chord_majmin"] or 0.0) <= 1

@@ -88,8 +88,8 @@ def _say_done(out: Path, console: Console) -> None:
 @contextlib.contextmanager
 def _alone(out: Path, wait: bool) -> Iterator[None]:
     """Keeps other processes from preparing the same folder, clears up after one that was killed, names a full disk."""
-    if out.exists() and not (out / card.NAME).exists() and any(file.name != _LOCK for file in out.iterdir()):
-        raise ValueError(f"--out: {out} holds other files; name a new or an empty folder")
+    if out.exists() and not (out / _LOCK).exists():
+        _refuse_foreign(out)
     out.mkdir(parents=True, exist_ok=True)
     with (out / _LOCK).open("w") as lock:
         try:
@@ -100,6 +100,7 @@ def _alone(out: Path, wait: bool) -> Iterator[None]:
             ) from None
         for stale in [*out.glob(".*.part"), *(out / "shards").glob(".*.part")]:
             stale.unlink()
+        _refuse_foreign(out)  # once nobody else is at work on it: files come and go until then
         try:
             yield
         except OSError as error:
@@ -110,6 +111,13 @@ def _alone(out: Path, wait: bool) -> Iterator[None]:
                 f"the disk is full while writing to {out}; finished shards are kept: "
                 f"free some space and give the same command again",
             ) from error
+
+
+def _refuse_foreign(out: Path) -> None:
+    # Hidden files are the lock, and what another process is writing aside at this moment.
+    names = {file.name for file in out.iterdir() if not file.name.startswith(".")}
+    if names and card.NAME not in names:
+        raise ValueError(f"--out: {out} holds other files; name a new or an empty folder")
 
 
 def _write_shards(corpus: Corpus, groups: Sequence[Sequence[Item]], out: Path, jobs: int, console: Console) -> None:

@@ -14,7 +14,7 @@ class Encoder(nn.Module, abc.ABC):
 
     Attributes:
         dim: Width D of every hidden state.
-        stride: Mel frames a token: 4 at 25 Hz with hop 240.
+        stride: Mel frames a token, 4 at 25 Hz with hop 240; samples where it reads the waveform.
         num_mels: Mel bands it reads; 0 if it reads the waveform.
         num_layers: Layers; there are `num_layers + 1` hidden states.
     """
@@ -36,8 +36,8 @@ class Encoder(nn.Module, abc.ABC):
             last_layer: Stop after this layer, to save work: 0 is the input of the first layer. None for all.
 
         Returns:
-            `num_layers + 1` tensors h_BTD (fewer with `last_layer`), T = ceil(F / stride): the input of the
-            first layer, then the output of each; a final normalisation belongs to the last one only.
+            `num_layers + 1` tensors h_BTD (fewer with `last_layer`), T = ceil(F / stride), or ceil(N / stride):
+            the input of the first layer, then the output of each; a final normalisation belongs to the last one only.
         """
 
     def stacked(self, features: Tensor, only: int | None = None) -> Tensor:

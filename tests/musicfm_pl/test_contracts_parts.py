@@ -137,10 +137,11 @@ class TestEncoder:
     @given(num_frames=st.integers(1, 90))
     def test_shapes(self, part: type[Encoder], make: Callable[[type], Encoder], num_frames: int) -> None:
         encoder = make(part).eval()
-        hidden = encoder(features(encoder, num_frames))
+        x = features(encoder, num_frames)
+        hidden = encoder(x)
         assert isinstance(hidden, list) and len(hidden) == encoder.num_layers + 1
         for h_BTD in hidden:
-            assert h_BTD.shape == (2, math.ceil(num_frames / encoder.stride), encoder.dim)
+            assert h_BTD.shape == (2, math.ceil(x.shape[-1] / encoder.stride), encoder.dim)
             assert h_BTD.dtype == torch.float32 and h_BTD.isfinite().all()
 
     def test_evaluation_is_deterministic(self, part: type[Encoder], make: Callable[[type], Encoder]) -> None:

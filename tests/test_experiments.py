@@ -28,7 +28,9 @@ ALL = sorted(EXPERIMENTS.rglob("*.yaml"))
 GRIDS = sorted((EXPERIMENTS / "grids").rglob("*.yaml"))
 PRETRAIN = sorted((EXPERIMENTS / "pretrain").glob("*.yaml"))
 TASKS = sorted((EXPERIMENTS / "tasks").glob("*.yaml"))
-SMALL_PRETRAIN = [EXPERIMENTS / folder / "pretrain.yaml" for folder in ("demo", "study_small")]
+SMALL_PRETRAIN = [
+    EXPERIMENTS / name for name in ("demo/pretrain.yaml", "study_small/pretrain.yaml", "study_small/deep.yaml")
+]
 SIZES = {f"pretrain/fm{number}": 330e6 for number in range(3, 8)} | {"pretrain/small": 2e6}
 """Parameters of the encoders, as the study and the files have it."""
 
@@ -138,18 +140,21 @@ def test_layers_of_the_demo_are_taken_by_a_task(file: Path, parser: jsonargparse
     parsed(parser, EXPERIMENTS / "tasks" / "chord.yaml", file, more=(*more, *run, "--data.root", "unused"))
 
 
+CHROMA = EXPERIMENTS / "study_small" / "chroma.yaml"
+
+
 @pytest.mark.parametrize(
     "file",
-    [file for file in sorted((EXPERIMENTS / "study_small").glob("*.yaml")) if file not in SMALL_PRETRAIN],
+    [file for file in sorted((EXPERIMENTS / "study_small").glob("*.yaml")) if file not in (*SMALL_PRETRAIN, CHROMA)],
     ids=name_of,
 )
-@pytest.mark.parametrize("encoder", ["mel", "pretrained", "random"])
+@pytest.mark.parametrize("encoder", ["demo/mel", "demo/pretrained", "demo/random", "study_small/chroma"])
 def test_probes_of_the_small_study_parse_with_every_encoder(
     file: Path, encoder: str, parser: jsonargparse.ArgumentParser
 ) -> None:
     shared = [EXPERIMENTS / "tasks" / "key.yaml"] if file.stem == "probe" else []
-    run = () if encoder == "mel" else ("--model.encoder.run", "runs/x")
-    layer = EXPERIMENTS / "demo" / f"{encoder}.yaml"
+    run = ("--model.encoder.run", "runs/x") if encoder in ("demo/pretrained", "demo/random") else ()
+    layer = EXPERIMENTS / f"{encoder}.yaml"
     config = parsed(parser, *shared, file, layer, more=(*run, "--data.root", "unused"))
     assert config.model.init_args.freeze and config.data.init_args.cache
     if not shared:

@@ -1,4 +1,4 @@
-"""The baseline that knows pitch: chroma as the only hidden state, what a head can do on notes folded into one octave."""
+"""The baseline that knows pitch: chroma as the only hidden state, notes folded into one octave."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from data_modules.corpora.base import Kind
 from data_modules.spans import Spans
+from musicfm_pl.heads.context import DilatedContext
 
 Metrics = Mapping[str, float | None]
 """Scores by name, such as `beat_f`; None where a figure has no meaning for the track ("not defined")."""
@@ -74,6 +75,11 @@ class Head(nn.Module, abc.ABC):
         num_outputs: K, logits a frame; 0 if it is known only once `learn_labels` has seen the corpus.
         hidden_dim: Width of one hidden layer with ReLU and dropout; 0 for a linear head.
         dropout: Before the last layer.
+        context_layers: Dilated convolutions between the hidden layer and the last, see `DilatedContext`; 0 for
+            frames by themselves, as in the study.
+
+    Raises:
+        ValueError: Context without a hidden layer, or less than none.
     """
 
     task: ClassVar[str]
@@ -88,11 +94,19 @@ class Head(nn.Module, abc.ABC):
     rules: Rules
     """How it decodes and scores; its own until `under` says otherwise."""
 
-    def __init__(self, dim: int, num_outputs: int, hidden_dim: int = 512, dropout: float = 0.2) -> None:
+    def __init__(
+        self, dim: int, num_outputs: int, hidden_dim: int = 512, dropout: float = 0.2, context_layers: int = 0
+    ) -> None:
         super().__init__()
+        if context_layers < 0 or (context_layers and not hidden_dim):
+            raise ValueError(
+                f"head.context_layers must not be negative and needs head.hidden_dim, "
+                f"got {context_layers} and {hidden_dim}"
+            )
         self.dim = dim
         self.hidden_dim = hidden_dim
         self.dropout = dropout
+        self.context_layers = context_layers
         self._build(num_outputs)
 
     def _build(self, num_outputs: int) -> None:
@@ -104,6 +118,7 @@ class Head(nn.Module, abc.ABC):
             self.layers = nn.Sequential(
                 nn.Linear(self.dim, self.hidden_dim),
                 nn.ReLU(),
+                *([DilatedContext(self.hidden_dim, self.context_layers, self.dropout)] if self.context_layers else []),
                 nn.Dropout(self.dropout),
                 nn.Linear(self.hidden_dim, num_outputs),
             )

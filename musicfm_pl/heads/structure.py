@@ -37,6 +37,7 @@ class StructureRules(Rules):
     peak_s: float
     surroundings_s: float
     threshold: float
+    relative: bool
     pool: Pool
     trim: bool
 
@@ -60,11 +61,14 @@ class Structure(Head):
         dim: Width of the encoder's hidden state; the system passes it.
         hidden_dim: Width of one hidden layer; 0 for a linear head.
         dropout: Before the last layer.
+        context_layers: Dilated convolutions that let a frame know what comes before and after: n of them reach
+            2^n - 1 frames of 1/8 s. 0 leaves all context to the encoder, as in the study.
         smear_frames: Frames beside a boundary that are targets too, halving with each (all-in-one: 2).
         boundary_weight: Of the loss of boundaries, beside that of functions.
         peak_s: A boundary has the largest activation within so many seconds (Ullrich et al., ISMIR 2014: 6).
         surroundings_s: It must exceed the mean activation within so many seconds (all-in-one: 12).
         threshold: By how much it must (all-in-one: 0).
+        relative: Activations are taken in parts of the track's largest before the threshold is applied.
         pool: A section has the function whose mean over it is largest, of `logits` or of `probabilities`
             (all-in-one).
         trim: Leave the first and last boundary, which are no estimate, out of the hit rates. mir_eval's
@@ -84,20 +88,22 @@ class Structure(Head):
         dim: int,
         hidden_dim: int = 512,
         dropout: float = 0.2,
+        context_layers: int = 0,
         smear_frames: int = 2,
         boundary_weight: float = 1.0,
         peak_s: float = 6.0,
         surroundings_s: float = 12.0,
         threshold: float = 0.0,
+        relative: bool = False,
         pool: Pool = "logits",
         trim: bool = False,
     ) -> None:
-        super().__init__(dim, 1 + len(FUNCTIONS), hidden_dim, dropout)
+        super().__init__(dim, 1 + len(FUNCTIONS), hidden_dim, dropout, context_layers)
         if smear_frames < 0:
             raise ValueError(f"head.smear_frames must not be negative, got {smear_frames}")
         self.smear_frames = smear_frames
         self.boundary_weight = boundary_weight
-        self.rules = StructureRules(peak_s, surroundings_s, threshold, pool, trim)
+        self.rules = StructureRules(peak_s, surroundings_s, threshold, relative, pool, trim)
         self.register_buffer("knows_functions", torch.tensor(True))
 
     def learn_labels(self, references: Iterable[Spans]) -> None:
@@ -135,7 +141,10 @@ class Structure(Head):
         """Sections from 0 to the end of the track; each has the function with the largest mean."""
         rules = self.rules
         reach, surroundings = (max(1, round(s * _RATE_HZ)) for s in (rules.peak_s, rules.surroundings_s))
-        peaks = prominent_peaks(expit(logits_NK[:, 0]), reach, surroundings, rules.threshold)
+        activation_N = expit(logits_NK[:, 0])
+        if rules.relative:
+            activation_N = activation_N / max(float(activation_N.max()), 1e-9)
+        peaks = prominent_peaks(activation_N, reach, surroundings, rules.threshold)
         peaks = peaks[(peaks > 0) & (peaks / _RATE_HZ < duration_s)]
         functions_NK = logits_NK[:, 1:] if rules.pool == "logits" else softmax(logits_NK[:, 1:], axis=1)
         pieces = np.split(functions_NK, peaks)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logit
 
 from data_modules.labels import FUNCTIONS, check
 from data_modules.spans import Spans
@@ -132,6 +133,39 @@ def test_a_weak_activation_still_finds_its_boundaries():
     starts_s = Structure(4).decode(logits, 90.0).spans.starts_s
     assert {30.0, 60.0} <= set(starts_s)
     assert Structure(4, threshold=0.1).decode(logits, 90.0).spans.starts_s.tolist() == [0, 30, 60]
+
+
+def test_a_relative_threshold_does_not_depend_on_how_sure_the_head_is():
+    rng = np.random.default_rng(0)
+    shape = rng.uniform(0.0, 0.1, 8 * 90)
+    shape[[8 * 30, 8 * 60]] = [1.0, 0.6]
+    shape[8 * 45] = 0.15
+    for scale in (0.9, 0.03):
+        logits = np.zeros((8 * 90, 8), dtype=np.float32)
+        logits[:, 0] = logit(scale * shape)
+        relative = Structure(4, threshold=0.3, relative=True)
+        assert relative.decode(logits, 90.0).spans.starts_s.tolist() == [0, 30, 60]
+    assert Structure(4, threshold=0.3).decode(logits, 90.0).spans.starts_s.tolist() == [0]
+
+
+def test_context_reaches_as_far_as_it_says():
+    torch.manual_seed(0)
+    head = Structure(6, hidden_dim=8, context_layers=4).eval()
+    h_BTD = torch.randn(1, 64, 6)
+    changed = h_BTD.clone()
+    changed[0, 32] += 5.0
+    with torch.no_grad():
+        differs = (head(h_BTD, 64) != head(changed, 64)).any(dim=-1)[0].nonzero().flatten().tolist()
+        alone = Structure(6, hidden_dim=8).eval()
+        differs_alone = (alone(h_BTD, 64) != alone(changed, 64)).any(dim=-1)[0].nonzero().flatten().tolist()
+    assert (differs[0], differs[-1]) == (32 - 15, 32 + 15)
+    assert differs_alone == [32]
+
+
+@pytest.mark.parametrize("arguments", [{"context_layers": -1}, {"context_layers": 2, "hidden_dim": 0}])
+def test_context_that_cannot_be_is_refused(arguments):
+    with pytest.raises(ValueError, match=r"head\.context_layers"):
+        Structure(4, **arguments)
 
 
 def test_a_function_by_mean_logit_or_mean_probability():

@@ -8,7 +8,6 @@ import fcntl
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from rich.console import Console
@@ -122,16 +121,10 @@ def _refuse_foreign(out: Path) -> None:
 
 def _write_shards(corpus: Corpus, groups: Sequence[Sequence[Item]], out: Path, jobs: int, console: Console) -> None:
     parts = [(len(group), (corpus, group, out, number)) for number, group in enumerate(groups)]
-    try:
-        for _ in over_tracks(
-            write_shard, parts, lambda done: done[0] / SAMPLE_RATE, jobs, f"prepare {corpus.name}", console
-        ):
-            pass
-    except BrokenProcessPool as error:
-        raise OSError(
-            f"a process that prepared {corpus.name} was killed, most often for want of memory; finished "
-            f"shards are kept: give the same command again with fewer --jobs than {jobs}"
-        ) from error
+    for _ in over_tracks(
+        write_shard, parts, lambda done: done[0] / SAMPLE_RATE, jobs, f"prepare {corpus.name}", console
+    ):
+        pass
 
 
 def _report(corpus: Corpus, out: Path, console: Console) -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -36,7 +37,7 @@ def over_tracks(
         console: Takes a progress bar, or a line now and then where it is no terminal.
 
     Raises:
-        BrokenProcessPool: A process was killed.
+        OSError: A process was killed; the message says what to do.
         Exception: What `work` raises; what has not begun by then is not begun.
     """
     columns = (
@@ -66,5 +67,10 @@ def over_tracks(
                     said_s = time.monotonic()
                     console.print(f"{title}: {done} of {total} tracks, {hours:.2f} h", highlight=False)
                 yield result
+        except BrokenProcessPool as error:
+            raise OSError(
+                f"{title}: a process was killed, most often for want of memory; what is finished is kept where it is "
+                f"written: give the same command again with fewer processes (--jobs) than {jobs}"
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -15,6 +15,7 @@ MODEL_COMMANDS = {
 OTHER_COMMANDS = {
     "doctor": "say what is missing, duplicated, mis-timed or unreadable in a corpus",
     "prepare": "turn a corpus into shards that training reads",
+    "kmeans": "fit the centroids of k-means tokens to a prepared folder",
     "baseline": "judge a published method that learns nothing, beside trained heads",
     "embed": "write a pretrained encoder's hidden states of audio files",
     "grid": "list or run the cells of a grid of experiments",

@@ -70,8 +70,10 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
         {k: v for part in ("model", "data", "seed_everything") for k, v in leaves(c.get(part), part).items()}
         for c in (before, now)
     )
-    # Data may move; the mel statistics in the checkpoint tell whether they are still the same. Protocols are of tests.
+    # Data and files of tokens may move: mel statistics and digests in the checkpoint tell whether they are still the
+    # same. Protocols are of tests.
     movable = {"data.root", "data.corpus.root", "model.protocols"}
+    movable |= {"model.tokenizer.file", "model.tokenizer.teacher.run"}
     return {key for key in (old.keys() | new.keys()) - movable if old.get(key) != new.get(key)}
 
 

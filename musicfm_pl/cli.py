@@ -19,6 +19,7 @@ OTHER_COMMANDS = {
     "baseline": "judge a published method that learns nothing, beside trained heads",
     "embed": "write a pretrained encoder's hidden states of audio files",
     "grid": "list or run the cells of a grid of experiments",
+    "curves": "show how pretraining runs went: loss beside chance, use of the codebook",
     "leaderboard": "regenerate the tables from the results of runs",
 }
 

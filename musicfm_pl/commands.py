@@ -58,6 +58,10 @@ def _function(command: str) -> Callable[..., Any]:
         from musicfm_pl.kmeans import kmeans
 
         return kmeans
+    if command == "curves":
+        from musicfm_pl.curves import curves
+
+        return curves
     if command == "grid":
         from musicfm_pl.grid import grid
 

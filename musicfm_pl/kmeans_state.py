@@ -1,4 +1,4 @@
-"""Where an unfinished fit of k-means stands, on disk: all that scikit-learn's estimator holds, without pickling code."""
+"""Where an unfinished fit of k-means stands: all that scikit-learn's estimator holds, on disk without pickled code."""
 
 from __future__ import annotations
 

@@ -61,14 +61,14 @@ def read_curves(runs: Path) -> dict[str, dict[str, Curve]]:
         FileNotFoundError: There is no run that was validated.
     """
     # TensorBoard takes a second to import, which `musicfm --help` should not.
-    from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
+    from tensorboard.backend.event_processing import event_accumulator  # type: ignore[import-untyped]
 
     found: dict[str, dict[str, Curve]] = {}
     files = sorted(runs.rglob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime)
     for file in files:  # of a run that went on several: the later value of a step stands
-        events = EventAccumulator(str(file), size_guidance={SCALARS: 0}).Reload()
+        events = event_accumulator.EventAccumulator(str(file), size_guidance={event_accumulator.SCALARS: 0}).Reload()
         for figure in FIGURES:
-            if f"val/{figure}" in events.Tags()[SCALARS]:
+            if f"val/{figure}" in events.Tags()[event_accumulator.SCALARS]:
                 curve = found.setdefault(run_name(file.parent), {}).setdefault(figure, {})
                 curve |= {event.step: event.value for event in events.Scalars(f"val/{figure}")}
     if not found:

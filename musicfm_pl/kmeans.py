@@ -98,6 +98,7 @@ def kmeans(
         "n_fft": n_fft or int(own.get("n_fft", 2048)),
     }
     stride = stride or (encoder.stride if encoder else 4)
+    heard = _heard(features, mel_sizes["num_mels"], stride, encoder, layer)
     statistics = mel_statistics(prepared, **mel_sizes)
     log_mel = LogMel(**mel_sizes, mean=statistics.mean, std=statistics.std)
     mel: dict[str, float] = {**log_mel.settings(), "mean": log_mel.mean, "std": log_mel.std}
@@ -106,7 +107,6 @@ def kmeans(
             f"--teacher: {teacher} was trained on mel with {key} {own[key]:g}, here it is {mel[key]:g}; "
             f"leave the mel settings to the teacher, and fit on the corpus that it was trained on"
         )
-    heard = _heard(features, mel_sizes["num_mels"], stride, encoder, layer)
     header = {
         "k": k,
         "features": features,

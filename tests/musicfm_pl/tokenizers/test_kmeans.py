@@ -73,9 +73,7 @@ def test_checkpoints_hold_the_centroids_and_refuse_those_of_another_file(tmp_pat
     moved = (tmp_path / "moved.safetensors").resolve()
     one.file.rename(moved)
     KMeans(64, moved).load_state_dict(one.state_dict())
-    with pytest.raises(
-        ValueError, match=r"model\.tokenizer\.file: the checkpoint was trained on tokens of"
-    ):
+    with pytest.raises(ValueError, match=r"model\.tokenizer\.file: the checkpoint was trained on tokens of"):
         other.load_state_dict(one.state_dict())
     assert set(one.state_dict()) == {"centroids", "sha256"}
 

@@ -83,7 +83,7 @@ def _steps(by_figure: Mapping[str, Curve]) -> list[int]:
 def _table(run: str, by_figure: Mapping[str, Curve]) -> Table:
     table = Table(title=escape(run), title_justify="left", show_edge=False, pad_edge=False)
     for title in ("step", *(name for name in FIGURES if name in by_figure)):
-        table.add_column(title, justify="right")
+        table.add_column(title.replace("_", " "), justify="right", overflow="fold")
     for step in _steps(by_figure):
         row = [by_figure[name].get(step) for name in FIGURES if name in by_figure]
         table.add_row(str(step), *("" if value is None else f"{value:.4g}" for value in row))

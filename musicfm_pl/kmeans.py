@@ -188,7 +188,7 @@ def _fit(frames: Frames, header: Mapping[str, Any], out: Path, save_every: int, 
     while state.batches < total:
         _learn(state, frames.batch(state.batches))
         if state.batches % frames.batches_a_pass == 0:
-            inertia = state.squares / state.counts_K.sum()
+            inertia = state.squares / int(state.counts_K.sum())
             state.inertia_by_pass.append(inertia)
             use = _use(torch.from_numpy(state.counts_K))
             console.print(f"pass {len(state.inertia_by_pass)} of {passes}: inertia {inertia:.4f} a frame, {use}")
@@ -208,7 +208,7 @@ def _fit(frames: Frames, header: Mapping[str, Any], out: Path, save_every: int, 
 
 def _begin(frames: Frames, header: Mapping[str, Any], console: Console) -> FitState:
     """The first centroids by k-means++, and an estimator that begins with them."""
-    from sklearn.cluster import MiniBatchKMeans, kmeans_plusplus
+    from sklearn.cluster import MiniBatchKMeans, kmeans_plusplus  # type: ignore[import-untyped]
 
     k, seed, fit = header["k"], header["seed"], header["fit"]
     sample_TD, first_TD = frames.first(fit["init_frames"]), frames.batch(0)

@@ -63,7 +63,7 @@ def load_state(file: Path, settings: Mapping[str, Any]) -> FitState:
     try:
         content = torch.load(file, weights_only=True)
         before = content["settings"]
-    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except (RuntimeError, OSError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise ValueError(f"--out: the unfinished fit in {file} cannot be read ({error}); {remedy}") from error
     if differing := [key for key in settings if before.get(key) != settings[key]]:
         told = ", ".join(f"{key} {before.get(key)}, not {settings[key]}" for key in differing)

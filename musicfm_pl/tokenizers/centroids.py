@@ -128,5 +128,6 @@ def _header(found: Mapping[str, object], file: Path) -> Header:
 
 
 def differing_mel(own: Mapping[str, float], other: Mapping[str, float]) -> list[str]:
-    """Keys by which two mels differ; statistics may be of another machine's arithmetic, settings must be equal."""
-    return [key for key, value in own.items() if not abs(other[key] - value) <= 1e-4 * max(1.0, abs(value))]
+    """Keys by which two mels differ by more than the arithmetic of two machines: settings, then statistics."""
+    differing = [key for key, value in own.items() if not abs(other[key] - value) <= 1e-4 * max(1.0, abs(value))]
+    return sorted(differing, key=lambda key: key in ("mean", "std"))  # which differ because the settings do

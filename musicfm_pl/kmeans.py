@@ -83,7 +83,6 @@ def kmeans(
     Raises:
         FileNotFoundError: There is no such folder or teacher.
         ValueError: Settings do not fit together, or `out` is of other settings.
-        ImportError: scikit-learn is not installed.
     """
     sizes = {"k": k, "passes": passes, "batch_clips": batch_clips, "init_frames": init_frames}
     for name, value in {**sizes, "save_every": save_every, "clip_s": clip_s}.items():

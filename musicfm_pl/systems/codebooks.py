@@ -17,7 +17,7 @@ def codebook_use(counts_K: Tensor) -> dict[str, float]:
         `chance_accuracy` 1/K and `chance_loss` ln K, of guessing blindly; `commonest_accuracy`, the share of the
         commonest code: a model that learnt nothing but frequencies reaches it; `unigram_loss`, the entropy in nats,
         its loss; `perplexity`, the exponential of the entropy: K if all codes are used alike; `dead_codes` and
-        `dead_share`, number and share of codes never seen.
+        `dead_share`, number and share of codes never seen: among few targets many are missing by chance alone.
     """
     num_codes = len(counts_K)
     total = counts_K.sum().clamp(min=1)

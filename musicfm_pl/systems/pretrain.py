@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 
 from data_modules.batches import PretrainBatch, masked_tokens
@@ -16,6 +17,7 @@ from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.encoders.rates import check_rate
 from musicfm_pl.systems.codebooks import codebook_use, loss_beside
 from musicfm_pl.systems.schedule import warmup_cosine
+from musicfm_pl.systems.sharding import parallelize
 from musicfm_pl.tokenizers.base import Tokenizer
 
 
@@ -81,6 +83,15 @@ class MaskedTokenModel(L.LightningModule):
             )
         self.tokenizer.check_mel(data.mel_settings())
 
+    def configure_model(self) -> None:
+        """Spreads the model over the ranks, if that is the strategy."""
+        strategy = self.trainer.strategy
+        if isinstance(strategy, ModelParallelStrategy):
+            if strategy._layer_sync is not None:  # Lightning sees to it under DDP alone
+                strategy._layer_sync.apply(self)
+            assert self.device_mesh is not None
+            parallelize(self.encoder, self.prediction, self.device_mesh["data_parallel"])
+
     def tokens(self, mel_BMF: Tensor) -> Tensor:
         """Target tokens (B, T, Q) of clean mel (B, M, F)."""
         frames_BTD = self.tokenizer.features(mel_BMF, self.encoder.stride)
@@ -93,23 +104,22 @@ class MaskedTokenModel(L.LightningModule):
         h_BTD = self.encoder(batch.masked_mel_BMF)[-1][:, : mask_BT.shape[1]]
         return self.prediction(h_BTD[mask_BT]).unflatten(1, self._counts_QK.shape), targets_PQ
 
-    def _figures(self, batch: PretrainBatch) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Loss and accuracy, means over masked tokens and books, and the targets (P, Q); None without any."""
+    def _figures(self, batch: PretrainBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss and accuracy, means over masked tokens and books, and the targets (P, Q)."""
         logits_PQK, targets_PQ = self(batch)
         if len(targets_PQ) == 0:  # chance masked nothing, which a small batch of short clips may see
-            return None
+            # Through the model all the same: other ranks wait for this one's gradients, though they are zero.
+            return logits_PQK.float().sum(), logits_PQK.new_zeros(()), targets_PQ
         loss = F.cross_entropy(logits_PQK.float().flatten(0, 1), targets_PQ.flatten())
         accuracy = (logits_PQK.argmax(dim=2) == targets_PQ).float().mean()
         return loss, accuracy, targets_PQ
 
     def training_step(self, batch: PretrainBatch, batch_idx: int) -> Tensor:
         """Loss on masked tokens."""
-        figures = self._figures(batch)
-        if figures is None:
-            return torch.stack([0 * parameter.sum() for parameter in self.parameters()]).sum()
-        loss, accuracy, _ = figures
-        self.log("train/loss", loss, prog_bar=True)
-        self.log("train/masked_accuracy", accuracy, prog_bar=True)
+        loss, accuracy, targets_PQ = self._figures(batch)
+        if len(targets_PQ):
+            self.log("train/loss", loss, prog_bar=True)
+            self.log("train/masked_accuracy", accuracy, prog_bar=True)
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: PretrainBatch, batch_idx: int) -> None:
@@ -130,10 +140,7 @@ class MaskedTokenModel(L.LightningModule):
 
         Nothing here waits for the other ranks: one of them may have no masked token where this one has some.
         """
-        figures = self._figures(batch)
-        if figures is None:
-            return
-        loss, accuracy, targets_PQ = figures
+        loss, accuracy, targets_PQ = self._figures(batch)
         self._sums += torch.stack([loss, accuracy, torch.ones_like(loss)]) * targets_PQ.numel()
         for counts_K, targets_P in zip(self._counts_QK, targets_PQ.T, strict=True):
             counts_K += torch.bincount(targets_P, minlength=len(counts_K))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+import torch.nn.functional as F
 
 from data_modules import SAMPLE_RATE
 from data_modules.batches import PretrainBatch, masked_tokens
@@ -206,3 +207,32 @@ def test_masks_of_validation_are_the_same_every_time(prepared: Path) -> None:
     few = PretrainData(prepared, clip_s=5.0, batch_size=3, num_workers=0, max_val_clips=4)
     few.setup("validate")
     assert sum(len(values) for values, _ in few.val_dataloader()) == 4
+
+
+@pytest.mark.parametrize("num_books", [1, 4])
+def test_mel_and_tokens_are_the_same_in_mixed_precision(num_books: int) -> None:
+    """All of them: in bfloat16 up to four in a hundred would change."""
+    system, masking = model((2, 2), num_books=num_books), WaveNoise()
+    exact = batch(5.0, 240, masking)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = batch(5.0, 240, masking)
+        tokens = system.tokens(mixed.mel_BMF)
+        assert system(mixed)[0].dtype == torch.bfloat16, "the model itself does change"
+    assert mixed.mel_BMF.dtype == torch.float32
+    assert all(torch.equal(one, other) for one, other in zip(mixed, exact, strict=True))
+    assert torch.equal(tokens, system.tokens(exact.mel_BMF))
+    frames_TD = F.normalize(torch.randn(200, 512, generator=torch.Generator().manual_seed(0)))
+    tokenizer = RandomProjection(512, num_books=num_books)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed_tokens = tokenizer(frames_TD)
+    assert torch.equal(mixed_tokens, tokenizer(frames_TD))
+    assert not torch.equal(tokenizer(frames_TD.bfloat16()), mixed_tokens), "rounding would show"
+
+
+def test_a_run_in_mixed_precision(prepared: Path, tmp_path: Path) -> None:
+    command.succeed(
+        "fit", *command.pretraining(prepared, tmp_path, 2, "--trainer.precision", "bf16-mixed"),
+        *("--throughput.warmup_batches", "0"),
+    )  # fmt: skip
+    weights = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float32}

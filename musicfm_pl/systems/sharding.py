@@ -50,6 +50,8 @@ def parallelize(encoder: Encoder, prediction: nn.Module, mesh: DeviceMesh) -> No
     """
     if isinstance(encoder, FSDPModule):  # a validation follows the training in the same process
         return
+    for parameter in encoder.parameters():
+        parameter.data = parameter.data.contiguous()  # FSDP2 takes no weights in channels-last order
     for name, module in list(encoder.named_children()):
         for unit in module if isinstance(module, nn.ModuleList) else [module] * (name == "front_end"):
             fully_shard(unit, mesh=mesh)

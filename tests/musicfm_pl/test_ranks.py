@@ -109,10 +109,8 @@ def test_ranks_skip_a_step_together(prepared: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     (file,) = (run / "bad_batches").iterdir()
     batches = json.loads(file.read_text())["batches"]
-    assert [(batch["rank"], batch["loss"] == "nan", len(batch["clips"])) for batch in batches] == [
-        (0, False, 2),
-        (1, True, 2),
-    ]
+    # BatchNorm takes its statistics over the clips of all ranks: what is no number reaches them all.
+    assert [(batch["rank"], batch["loss"], len(batch["clips"])) for batch in batches] == [(0, "nan", 2), (1, "nan", 2)]
     assert batches[0]["clips"][0]["seed"] != batches[1]["clips"][0]["seed"]
     assert scalars(run)["stability/skipped_steps"][STEPS - 1] == 1
     state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)

@@ -62,6 +62,10 @@ def _function(command: str) -> Callable[..., Any]:
         from musicfm_pl.curves import curves
 
         return curves
+    if command == "bench":
+        from musicfm_pl.bench.command import bench
+
+        return bench
     if command == "grid":
         from musicfm_pl.grid import grid
 

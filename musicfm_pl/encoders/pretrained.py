@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -47,6 +48,14 @@ class Pretrained(Encoder):
         """See `Encoder.forward`."""
         return self.inner(features, last_layer)
 
+    def local_windows(self, features: Tensor, bounds: Sequence[tuple[int, int]]) -> Iterator[Tensor]:
+        """See `Encoder.local_windows`."""
+        return self.inner.local_windows(features, bounds)
+
+    def from_local(self, local: Tensor, only: int | None = None) -> Tensor:
+        """See `Encoder.from_local`."""
+        return self.inner.from_local(local, only)
+
 
 @final
 class Untrained(Encoder):
@@ -71,6 +80,14 @@ class Untrained(Encoder):
     def forward(self, features: Tensor, last_layer: int | None = None) -> list[Tensor]:
         """See `Encoder.forward`."""
         return self.inner(features, last_layer)
+
+    def local_windows(self, features: Tensor, bounds: Sequence[tuple[int, int]]) -> Iterator[Tensor]:
+        """See `Encoder.local_windows`."""
+        return self.inner.local_windows(features, bounds)
+
+    def from_local(self, local: Tensor, only: int | None = None) -> Tensor:
+        """See `Encoder.from_local`."""
+        return self.inner.from_local(local, only)
 
 
 def _read(run: Path, checkpoint: str | None) -> EncoderFile:

@@ -236,3 +236,50 @@ def test_a_run_in_mixed_precision(prepared: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     weights = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float32}
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*isinstance.treespec, LeafSpec.*")
+def test_gradients_are_clipped_in_any_precision_with_the_fused_optimizer(prepared: Path, precision: str) -> None:
+    """Lightning refuses to, if an optimizer says that it unscales gradients itself."""
+    system = model((2, 2))
+    data = PretrainData(prepared, clip_s=5.0, batch_size=3, num_workers=0)
+    trainer = L.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, max_steps=2, limit_val_batches=0, gradient_clip_val=1e-3, precision=precision,
+        use_distributed_sampler=False,
+    )  # fmt: skip
+    trainer.fit(system, datamodule=data)
+    assert trainer.optimizers[0].param_groups[0]["fused"]
+    norms = [parameter.grad.norm() for parameter in system.parameters()]
+    assert torch.stack(norms).norm() <= 1.001e-3
+
+
+def test_compiled_training_is_one_graph_whatever_is_masked() -> None:
+    """The number of masked tokens changes from step to step, and validation comes between."""
+    torch._dynamo.reset()
+    counters = torch._dynamo.utils.counters
+    counters.clear()
+    eager, compiled = model((2, 2)), model((2, 2))
+    compiled.load_state_dict(eager.state_dict())
+    compiled.compile_backend = "aot_eager"
+    for system in (eager, compiled):
+        for part in system.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.p = 0.0
+            if isinstance(getattr(part, "dropout", None), float):
+                part.dropout = 0.0
+    losses: dict[str, list[float]] = {"eager": [], "compiled": []}
+    for name, system in (("eager", eager), ("compiled", compiled)):
+        optimizer = system.optimizer()
+        for seed in range(4):
+            loss = system.loss(*system.train()(batch(2.0, 240, WaveNoise(), seed)))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses[name].append(loss.item())
+            with torch.no_grad():
+                system.eval()(batch(1.0 + seed, 240, WaveNoise(), seed))
+    np.testing.assert_allclose(losses["compiled"], losses["eager"], rtol=1e-4)
+    assert counters["stats"]["unique_graphs"] == 1 and not counters["graph_break"] and not counters["recompiles"]
+    assert not any("compiled" in name for name in compiled.state_dict())

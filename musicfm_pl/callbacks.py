@@ -158,19 +158,20 @@ class LastCheckpoint(Checkpoint):
         """When it is time; gradients that wait for more batches are not saved."""
         step = trainer.global_step
         if self.every_n_steps and step % self.every_n_steps == 0 and step != self._saved_step:
-            self._save(trainer)
+            self.save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Once more, so that what is known of the best checkpoint is in it."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking and trainer.global_step:
-            self._save(trainer)
+            self.save(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The finished model."""
         if trainer.global_step != self._saved_step:
-            self._save(trainer)
+            self.save(trainer)
 
-    def _save(self, trainer: L.Trainer) -> None:
+    def save(self, trainer: L.Trainer) -> None:
+        """Saves the run as it is."""
         self._saved_step = trainer.global_step
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(self.file, weights_only=False)

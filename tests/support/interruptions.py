@@ -53,3 +53,41 @@ class Seen(L.Callback):
     ) -> None:
         with Path(os.environ["SEEN"]).open("a") as file:
             file.write(f"{zlib.crc32(batch.mel_BMF.numpy().tobytes()):08x}\n")
+
+
+class SignalAt(L.Callback):
+    """Sends a signal to this process in the middle of a step: the gradients are there, the weights are not changed yet.
+
+    Args:
+        step: Number of the step, from 1.
+        number: Of the signal.
+        group: Whether all processes of this one's group are signalled, as Slurm does it.
+    """
+
+    def __init__(self, step: int, number: int, group: bool = False) -> None:
+        self.step = step
+        self.number = number
+        self.group = group
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: object) -> None:
+        if trainer.global_step == self.step - 1:
+            (os.killpg if self.group else os.kill)(os.getpid(), self.number)
+
+
+class KillInValidation(L.Callback):
+    """Kills the process in the validation that follows a step, or interrupts it.
+
+    Args:
+        step: Number of the step.
+        number: Of the signal; None for what Ctrl-C does.
+    """
+
+    def __init__(self, step: int, number: int | None = None) -> None:
+        self.step = step
+        self.number = number
+
+    def on_validation_batch_start(self, trainer: L.Trainer, *_: object, **__: object) -> None:
+        if trainer.global_step == self.step:
+            if self.number is None:
+                raise KeyboardInterrupt
+            os.kill(os.getpid(), self.number)

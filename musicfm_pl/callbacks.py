@@ -158,20 +158,29 @@ class LastCheckpoint(Checkpoint):
         """When it is time; gradients that wait for more batches are not saved."""
         step = trainer.global_step
         if self.every_n_steps and step % self.every_n_steps == 0 and step != self._saved_step:
-            self.save(trainer)
+            self.save_after_step(trainer)
+
+    def save_after_step(self, trainer: L.Trainer) -> None:
+        """Saves the run, unless a validation comes first: it is saved after that.
+
+        From a checkpoint before it Lightning goes on as if the validation had been.
+        """
+        fit_loop = trainer.fit_loop
+        assert fit_loop._data_fetcher is not None
+        if not fit_loop.epoch_loop._should_check_val_fx(fit_loop._data_fetcher):
+            self._save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Once more, so that what is known of the best checkpoint is in it."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking and trainer.global_step:
-            self.save(trainer)
+            self._save(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The finished model."""
         if trainer.global_step != self._saved_step:
-            self.save(trainer)
+            self._save(trainer)
 
-    def save(self, trainer: L.Trainer) -> None:
-        """Saves the run as it is."""
+    def _save(self, trainer: L.Trainer) -> None:
         self._saved_step = trainer.global_step
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(self.file, weights_only=False)

@@ -177,7 +177,7 @@ def run_experiment(command: str, arguments: Sequence[str]) -> None:
         arguments: The options after it. Without `--config`, the run directory's own `config.yaml` is taken.
 
     Raises:
-        SystemExit: With `TRY_AGAIN` or `TERMINATED` of `preemption`: a signal ended it in order.
+        SystemExit: With one of `exit_codes`: a signal ended it in order.
     """
     given = list(arguments)
     if not {"-h", "--help"} & set(given):

@@ -13,11 +13,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from musicfm_pl.callbacks import LastCheckpoint
-
-TRY_AGAIN = 75
-"""Exit code of a run that was preempted: the same command goes on (EX_TEMPFAIL of sysexits.h)."""
-TERMINATED = 128 + signal.SIGTERM
-"""Exit code of a run that was told to end for good, as a shell has it."""
+from musicfm_pl.exit_codes import TERMINATED, TRY_AGAIN
 
 _CODES: Mapping[signal.Signals, int] = MappingProxyType(
     {
@@ -69,7 +65,7 @@ class Preemption(L.Callback):
         self._seen_step = trainer.global_step
         self._leaving = self._agreed()
         if self._leaving:
-            self.last.save(trainer)
+            self.last.save_after_step(trainer)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int

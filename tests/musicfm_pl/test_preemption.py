@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import command
@@ -11,7 +12,7 @@ import pytest
 import torch
 from same_run import assert_same, checkpoint, logged
 
-from musicfm_pl.preemption import TERMINATED, TRY_AGAIN
+from musicfm_pl.exit_codes import TERMINATED, TRY_AGAIN
 
 STEPS = 7
 """An epoch and three quarters, of four batches each."""
@@ -91,7 +92,7 @@ def test_all_its_processes_are_signalled(
         start_new_session=True,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert process.returncode == code, process.stderr
@@ -101,18 +102,49 @@ def test_all_its_processes_are_signalled(
     assert_same(tmp_path, whole)
 
 
-@pytest.mark.parametrize(("number", "code"), [(None, 1), (signal.SIGUSR1, 0), (signal.SIGTERM, TERMINATED)])
-def test_in_a_validation(
-    prepared: Path, whole: Path, tmp_path: Path, number: signal.Signals | None, code: int
-) -> None:
-    """A run that was stopped while it validated makes up for it."""
-    arguments = command.pretraining(prepared, tmp_path, STEPS, *SELDOM, "--checkpoint.every_n_train_steps", "1")
+@pytest.mark.parametrize("number", [None, signal.SIGTERM])
+def test_in_a_validation(prepared: Path, whole: Path, tmp_path: Path, number: signal.Signals | None) -> None:
+    """Interrupted while it validates, a run makes up for it; told to stop there, it validates to the end first."""
+    often = ("--checkpoint.every_n_train_steps", "2")  # so that a checkpoint is due after the step before it
+    arguments = command.pretraining(prepared, tmp_path, STEPS, *SELDOM, *often)
     stop = (
-        *("--trainer.callbacks+=interruptions.KillInValidation", "--trainer.callbacks.step", "6"),
+        *("--trainer.callbacks+=interruptions.InterruptValidation", "--trainer.callbacks.step", "6"),
         *("--trainer.callbacks.number", "null" if number is None else str(int(number))),
     )
-    found, said = command.fail("fit", *arguments, *stop)
-    print(found, said, checkpoint(tmp_path)["global_step"], logged(tmp_path, "val/loss"))
+    code, _ = command.fail("fit", *arguments, *stop)
+    # Six is the last step but one: the run ends with the next, as it would have.
+    assert code == (1 if number is None else 0)
+    assert checkpoint(tmp_path)["global_step"] == (4 if number is None else STEPS)
     command.succeed("fit", *arguments)
     assert_same(tmp_path, whole)
     assert logged(tmp_path, "val/loss") == logged(whole, "val/loss")
+
+
+@pytest.fixture(scope="module")
+def whole_of_two(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("whole_of_two")
+    done = torchrun(*command.pretraining(prepared, run, STEPS, *TWO))
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+TWO = ("--data.batch_size", "2", "--trainer.devices", "2", *SELDOM)
+
+
+def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`musicfm fit` in two processes, as the README has it."""
+    program = Path(sys.executable).with_name("musicfm")
+    return command.python(
+        *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", program, "fit", *arguments)
+    )
+
+
+def test_one_of_two_ranks_is_told(prepared: Path, whole_of_two: Path, tmp_path: Path) -> None:
+    arguments = command.pretraining(prepared, tmp_path, STEPS, *TWO)
+    done = torchrun(*arguments, *signalled(4, signal.SIGUSR1, "--trainer.callbacks.rank", "1"))
+    assert done.returncode == 1
+    assert f"exitcode  : {TRY_AGAIN}" in done.stderr, "torchrun says how its processes ended"
+    assert checkpoint(tmp_path)["global_step"] == 4
+    assert torchrun(*arguments).returncode == 0
+    assert_same(tmp_path, whole_of_two)
+    assert (tmp_path / "results.json").exists()

@@ -26,6 +26,7 @@ from musicfm_pl.data_arguments import settle_data_arguments
 from musicfm_pl.preemption import Preemption, preemptible
 from musicfm_pl.provenance import IGNORED_KEYS
 from musicfm_pl.results import ResultError, Role, read_result
+from musicfm_pl.run_lock import RunLock
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 
 jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
@@ -137,7 +138,8 @@ class ExperimentCLI(LightningCLI):
             else [ProgressLines()]
         )
         seed = StepSeed(int(config.seed_everything or 0))
-        kwargs["callbacks"] = [*(named if isinstance(named, list) else [named]), seed, *writers, *lines]
+        lock = RunLock(self.run_dir)
+        kwargs["callbacks"] = [*(named if isinstance(named, list) else [named]), lock, seed, *writers, *lines]
         trainer = super().instantiate_trainer(**kwargs)
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = CheckpointFiles()

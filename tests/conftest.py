@@ -20,6 +20,10 @@ settings.register_profile("musicfm", deadline=None)
 settings.load_profile("musicfm")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slurm: starts a Slurm on this machine; needs root, and slurm-wlm and munge")
+
+
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
     """Makes a folder by its name, once for all processes of a test session."""

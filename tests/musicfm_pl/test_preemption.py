@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import command
 import pytest
@@ -13,6 +14,7 @@ import torch
 from same_run import assert_same, checkpoint, logged
 
 from musicfm_pl.exit_codes import TERMINATED, TRY_AGAIN
+from musicfm_pl.run_lock import RunLock
 
 STEPS = 7
 """An epoch and three quarters, of four batches each."""
@@ -148,3 +150,27 @@ def test_one_of_two_ranks_is_told(prepared: Path, whole_of_two: Path, tmp_path: 
     assert torchrun(*arguments).returncode == 0
     assert_same(tmp_path, whole_of_two)
     assert (tmp_path / "results.json").exists()
+
+
+def test_two_at_a_time_are_refused(prepared: Path, tmp_path: Path) -> None:
+    """As a job that was queued anew while its former start is not dead yet: it waits, but not for ever."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / ".fit.lock")], stdout=subprocess.PIPE, stdin=subprocess.PIPE
+    )
+    assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+    trainer = SimpleNamespace(is_global_zero=True)
+    with pytest.raises(ValueError, match="is being trained by another process \\(the holder\\)"):
+        RunLock(tmp_path, wait_s=0.1).setup(trainer, None, "fit")  # type: ignore[arg-type]
+    holder.communicate()
+    command.succeed("fit", *command.pretraining(prepared, tmp_path, 1))
+    assert "process" in (tmp_path / ".fit.lock").read_text()
+
+
+HOLD = """
+import fcntl, sys
+file = open(sys.argv[1], "w")
+fcntl.lockf(file, fcntl.LOCK_EX)
+file.write("the holder"); file.flush()
+print("held", flush=True)
+sys.stdin.read()
+"""

@@ -122,33 +122,15 @@ def test_in_a_validation(prepared: Path, whole: Path, tmp_path: Path, number: si
     assert logged(tmp_path, "val/loss") == logged(whole, "val/loss")
 
 
-@pytest.fixture(scope="module")
-def whole_of_two(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = tmp_path_factory.mktemp("whole_of_two")
-    done = torchrun(*command.pretraining(prepared, run, STEPS, *TWO))
-    assert done.returncode == 0, done.stderr
-    return run
-
-
-TWO = ("--data.batch_size", "2", "--trainer.devices", "2", *SELDOM)
-
-
-def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """`musicfm fit` in two processes, as the README has it."""
-    program = Path(sys.executable).with_name("musicfm")
-    return command.python(
-        *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", program, "fit", *arguments)
-    )
-
-
-def test_one_of_two_ranks_is_told(prepared: Path, whole_of_two: Path, tmp_path: Path) -> None:
-    arguments = command.pretraining(prepared, tmp_path, STEPS, *TWO)
-    done = torchrun(*arguments, *signalled(4, signal.SIGUSR1, "--trainer.callbacks.rank", "1"))
+def test_one_of_two_ranks_is_told(prepared: Path, run_of_two_ranks: Path, tmp_path: Path) -> None:
+    arguments = command.two_ranks(prepared, tmp_path)
+    done = command.torchrun("fit", *arguments, *signalled(4, signal.SIGUSR1, "--trainer.callbacks.rank", "1"))
     assert done.returncode == 1
     assert f"exitcode  : {TRY_AGAIN}" in done.stderr, "torchrun says how its processes ended"
     assert checkpoint(tmp_path)["global_step"] == 4
-    assert torchrun(*arguments).returncode == 0
-    assert_same(tmp_path, whole_of_two)
+    done = command.torchrun("fit", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert_same(tmp_path, run_of_two_ranks)
     assert (tmp_path / "results.json").exists()
 
 

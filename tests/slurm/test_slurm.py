@@ -30,13 +30,12 @@ pytestmark = pytest.mark.slurm
 
 SCRIPT = Path(__file__).with_name("one_machine.sh")
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
-PATIENCE_S = 240.0
-STEPS = 12
+PATIENCE_S = float(os.environ.get("SLURM_TEST_PATIENCE_S", "240"))
+STEPS = 8
 SLOWLY = (
     *("--checkpoint.every_n_train_steps", "1"),
-    *("--trainer.callbacks+=interruptions.Pause", "--trainer.callbacks.pause_s", "0.5"),
+    *("--trainer.callbacks+=interruptions.Pause", "--trainer.callbacks.pause_s", "1"),
 )
-TWO = ("--data.batch_size", "2", *SLOWLY)
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
@@ -102,13 +101,13 @@ def of_job(job: str) -> list[int]:
     return sorted(found, key=lambda pid: not found[pid])
 
 
-def test_two_tasks_are_preempted_and_go_on(slurm: Path, prepared: Path, tmp_path: Path) -> None:
+def test_two_tasks_are_preempted_and_go_on(slurm: Path, prepared: Path, run_of_two_ranks: Path, tmp_path: Path) -> None:
     """By the template: two ranks are told by Slurm, save, are queued anew, and end as if nothing had been."""
-    run, whole = tmp_path / "run", tmp_path / "whole"
+    run = tmp_path / "run"
     job = tool(
-        *("sbatch", "--parsable", "--gpus-per-node=0", "--cpus-per-task=1", "--ntasks-per-node=2", "--time=10"),
+        *("sbatch", "--parsable", "--gpus-per-node=0", "--cpus-per-task=1", "--ntasks-per-node=2"),
         *(f"--output={tmp_path}/log.txt", command.EXPERIMENTS / "slurm" / "fit.sbatch"),
-        *command.pretraining(prepared, run, STEPS, *TWO),
+        *command.two_ranks(prepared, run, *SLOWLY),
     ).strip()
     until(lambda: (run / "checkpoints" / "last.ckpt").exists() or ended(job), "the first checkpoint")
     tool("scancel", "--signal=USR1", job)
@@ -121,20 +120,13 @@ def test_two_tasks_are_preempted_and_go_on(slurm: Path, prepared: Path, tmp_path
     state = job_state(job)
     assert (state["JobState"], state["ExitCode"], state["Restarts"]) == ("COMPLETED", "0:0", "1")
     assert (run / "results.json").exists()
-
-    undisturbed = command.python(
-        *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
-        *(Path(sys.executable).with_name("musicfm"), "fit"),
-        *command.pretraining(prepared, whole, STEPS, "--trainer.devices", "2", *TWO[:4]),
-    )
-    assert undisturbed.returncode == 0, undisturbed.stderr
-    assert_same(run, whole)
+    assert_same(run, run_of_two_ranks)
 
 
 def test_a_run_is_preempted_and_then_loses_its_node(slurm: Path, prepared: Path, tmp_path: Path) -> None:
     """A single run through submitit: told to stop, it is queued anew; its node gone and back, it is picked up again."""
     run, whole = tmp_path / "run", tmp_path / "whole"
-    launch = ("--launch", "slurm", "--slurm.time", "10", "--slurm.partition", "main")
+    launch = ("--launch", "slurm", "--slurm.partition", "main")
     arguments = command.pretraining(prepared, run, STEPS, *SLOWLY)
     command.succeed("fit", *arguments, *launch)
     job = (run / ".slurm_job").read_text().strip()
@@ -218,7 +210,7 @@ def submit(cells: list[Cell]) -> str:
     from musicfm_pl.slurm import submit_cells
 
     with Path("said").open("w") as file:
-        submit_cells(cells, {"time": 5}, Console(file=file), entry="tiny_entry:main")
+        submit_cells(cells, {"time": 60}, Console(file=file), entry="tiny_entry:main")
     return Path("said").read_text()
 
 

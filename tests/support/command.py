@@ -30,8 +30,9 @@ def pretraining(data: Path, run: Path, steps: int, *more: str | Path) -> list[st
 
 
 def two_ranks(data: Path, run: Path, *more: str | Path) -> list[str]:
-    """The same for two processes, eight steps long."""
-    return pretraining(data, run, 8, "--data.batch_size", "2", "--trainer.devices", "2", *more)
+    """The same for two processes, eight steps long, each of which is saved."""
+    two = ("--data.batch_size", "2", "--trainer.devices", "2", "--checkpoint.every_n_train_steps", "1")
+    return pretraining(data, run, 8, *two, *more)
 
 
 def probing(task: str, data: Path, run: Path, *more: str | Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def launch_run(command: str, arguments: Sequence[str], parameters: dict[str, Any
 
 def _run_dir(arguments: Sequence[str]) -> Path:
     named = None
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in itertools.pairwise([*arguments, ""]):
         if argument == "--run_dir":
             named = Path(following)
         elif argument.startswith("--run_dir="):

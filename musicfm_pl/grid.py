@@ -15,7 +15,7 @@ from rich.table import Table
 
 from musicfm_pl.cells import Cell, read_grid
 from musicfm_pl.results import FILE_NAME, ResultError, read_result
-from musicfm_pl.slurm_queue import job_of, queued_jobs
+from musicfm_pl.slurm_queue import JOB_NAME, job_of, queued_jobs
 
 LOCK_NAME = ".lock"
 FAILED = "[grid] failed"
@@ -121,7 +121,8 @@ def all_statuses(cells: Sequence[Cell]) -> dict[str, Status]:
     """Where every cell of a grid stands, by run, in the order of the cells."""
     by_run = {cell.run: cell for cell in cells}
     found: dict[str, Status] = {}
-    queue = queued_jobs()
+    # Slurm is asked only where it was given something: it may be installed here without serving.
+    queue = queued_jobs() if any((cell.run_dir / JOB_NAME).exists() for cell in cells) else {}
     for run in graphlib.TopologicalSorter({cell.run: cell.needs for cell in cells}).static_order():
         found[run] = status(by_run[run], found, queue)
     return {cell.run: found[cell.run] for cell in cells}

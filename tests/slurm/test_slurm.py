@@ -26,7 +26,8 @@ from same_run import assert_same, checkpoint
 from musicfm_pl.cells import Cell, read_grid
 from musicfm_pl.grid import all_statuses, grid, is_locked
 
-pytestmark = pytest.mark.slurm
+# Where Slurm is installed, Lightning says that one might want to use it.
+pytestmark = [pytest.mark.slurm, pytest.mark.filterwarnings("ignore:The `srun` command is available")]
 
 SCRIPT = Path(__file__).with_name("one_machine.sh")
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")

@@ -77,6 +77,10 @@ class Preemption(L.Callback):
         """
         if self._leaving:
             trainer.print(f"told to stop: saved after step {trainer.global_step}; the same command goes on from there")
+            for logger in trainer.loggers:
+                logger.save()
+            # Whoever started the ranks may end the others as soon as one is gone.
+            trainer.strategy.barrier()
             raise SystemExit(self._leaving)
 
     def _agreed(self) -> int:

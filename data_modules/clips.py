@@ -90,6 +90,11 @@ class RandomClips(Dataset[Clip]):
         return int(self._first[-1])
 
     def __getitem__(self, item: int) -> Clip:
+        entry, start_s = self.place(item)
+        return cut(entry, self.source, start_s, self.clip_s, mixed_seed(self.seed, item), self.with_labels)
+
+    def place(self, item: int) -> tuple[Entry, float]:
+        """Where a clip lies: its track, and its start in seconds."""
         epoch, position = divmod(item, len(self))
         flat = int(self._order(epoch)[position])
         index = int(np.searchsorted(self._first, flat, side="right")) - 1
@@ -97,8 +102,7 @@ class RandomClips(Dataset[Clip]):
         count = int(self._first[index + 1] - self._first[index])
         spare_s = max(0.0, entry.duration_s - count * self.clip_s)
         offset = np.random.default_rng([self.seed, epoch, index]).random()
-        start_s = number * self.clip_s + offset * spare_s
-        return cut(entry, self.source, start_s, self.clip_s, mixed_seed(self.seed, item), self.with_labels)
+        return entry, number * self.clip_s + offset * spare_s
 
     def __getstate__(self) -> dict[str, object]:
         return {key: value for key, value in self.__dict__.items() if key != "_order"}

@@ -60,7 +60,12 @@ class ResumableSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         # Not by Lightning's count of epochs: a run that stopped within one and goes on to more steps has a new one.
-        epoch, skip = divmod(self.batches_taken(), self.steps_an_epoch)
-        for step in range(skip, self.steps_an_epoch):
-            first = epoch * self.length + step * self.global_batch + self.rank * self.local_batch
-            yield from range(first, first + self.local_batch)
+        taken = self.batches_taken()
+        for batch in range(taken, (taken // self.steps_an_epoch + 1) * self.steps_an_epoch):
+            yield from self.items(batch, self.rank)
+
+    def items(self, batch: int, rank: int) -> range:
+        """What a rank is given in its batch of that number, counted over all epochs."""
+        epoch, step = divmod(batch, self.steps_an_epoch)
+        first = epoch * self.length + step * self.global_batch + rank * self.local_batch
+        return range(first, first + self.local_batch)

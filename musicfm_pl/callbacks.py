@@ -11,12 +11,13 @@ from typing import Any
 import lightning as L
 import torch
 import yaml
-from lightning.pytorch.callbacks import Checkpoint
 from rich.console import Console
 
 from data_modules.order import mixed_seed
 from data_modules.pretrain import PretrainData
 from musicfm_pl.encoders.base import Encoder
+from musicfm_pl.encoders.encoder_file import FILE, EncoderFile, write_encoder
+from musicfm_pl.guard import TrainingGuard
 from musicfm_pl.heads.base import Estimate
 from musicfm_pl.protocol_table import show_protocols
 from musicfm_pl.protocols.presets import OWN
@@ -92,6 +93,8 @@ class ResultsWriter(L.Callback):
             for name, value in trainer.callback_metrics.items()
             if name.startswith("val/")
         }
+        guards = [callback for callback in trainer.callbacks if isinstance(callback, TrainingGuard)]  # type: ignore[attr-defined]
+        stability = {name: float(count) for guard in guards for name, count in guard.counts.items()}
         steps = pl_module.trained_steps
         clips = steps * data.batch_size * trainer.world_size * trainer.accumulate_grad_batches
         self._write(
@@ -103,7 +106,7 @@ class ResultsWriter(L.Callback):
             split="val",
             num_tracks=len(data.prepared.split("val")),
             layer=None,
-            summary={**figures, "steps": float(steps), "audio_hours": clips * data.clip_s / 3600},
+            summary={**figures, **stability, "steps": float(steps), "audio_hours": clips * data.clip_s / 3600},
             notes=[],
             tracks=[],
         )
@@ -137,53 +140,28 @@ class ResultsWriter(L.Callback):
         return result
 
 
-class LastCheckpoint(Checkpoint):
-    """Keeps `last.ckpt`, where a run goes on: after every validation, every so many steps, and when training is over.
-
-    Lightning's `save_last` follows the best checkpoint, and leaves out the steps after the last whole interval.
+class EncoderWriter(L.Callback):
+    """Writes `checkpoints/encoder.safetensors` of a pretraining run anew with every checkpoint.
 
     Args:
-        file: Path of the checkpoint.
-        every_n_steps: Steps between two of them; None for validations alone.
+        run_dir: Of the run; it holds the `config.yaml` that goes into the file.
     """
 
-    def __init__(self, file: Path, every_n_steps: int | None) -> None:
-        self.file = file
-        self.every_n_steps = every_n_steps
-        self._saved_step = 0
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """When it is time; gradients that wait for more batches are not saved."""
-        step = trainer.global_step
-        if self.every_n_steps and step % self.every_n_steps == 0 and step != self._saved_step:
-            self.save_after_step(trainer)
-
-    def save_after_step(self, trainer: L.Trainer) -> None:
-        """Saves the run, unless a validation comes first: it is saved after that.
-
-        From a checkpoint before it Lightning goes on as if the validation had been.
-        """
-        fit_loop = trainer.fit_loop
-        assert fit_loop._data_fetcher is not None
-        if not fit_loop.epoch_loop._should_check_val_fx(fit_loop._data_fetcher):
-            self._save(trainer)
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Once more, so that what is known of the best checkpoint is in it."""
-        if trainer.state.fn == "fit" and not trainer.sanity_checking and trainer.global_step:
-            self._save(trainer)
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The finished model."""
-        if trainer.global_step != self._saved_step:
-            self._save(trainer)
-
-    def _save(self, trainer: L.Trainer) -> None:
-        self._saved_step = trainer.global_step
-        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            trainer.save_checkpoint(self.file, weights_only=False)
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """From the weights as they were brought together for the checkpoint, on the first rank."""
+        if not isinstance(pl_module, MaskedTokenModel) or not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        weights = {
+            name.removeprefix("encoder."): value
+            for name, value in checkpoint["state_dict"].items()
+            if name.startswith("encoder.")
+        }
+        config = yaml.safe_load((self.run_dir / "config.yaml").read_text())
+        mel = trainer.datamodule.mel_settings()  # type: ignore[attr-defined]
+        write_encoder(self.run_dir / "checkpoints" / FILE, EncoderFile(config, weights, mel, trainer.global_step))
 
 
 class StepSeed(L.Callback):

@@ -15,9 +15,12 @@ MODEL_COMMANDS = {
 OTHER_COMMANDS = {
     "doctor": "say what is missing, duplicated, mis-timed or unreadable in a corpus",
     "prepare": "turn a corpus into shards that training reads",
+    "kmeans": "fit the centroids of k-means tokens to a prepared folder",
     "baseline": "judge a published method that learns nothing, beside trained heads",
     "embed": "write a pretrained encoder's hidden states of audio files",
+    "plan": "say what a pretraining run will take: parameters, memory, GPU hours",
     "grid": "list or run the cells of a grid of experiments",
+    "curves": "show how pretraining runs went: loss beside chance, use of the codebook",
     "leaderboard": "regenerate the tables from the results of runs",
 }
 
@@ -70,6 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _runner(command: str) -> Callable[[Sequence[str]], None]:
     if command in MODEL_COMMANDS:
         return lambda rest: _run_or_launch(command, rest)
+    if command == "plan":
+        from musicfm_pl.costs.plan import run_plan
+
+        return run_plan
     from musicfm_pl.commands import run_command
 
     return lambda rest: run_command(command, rest)
@@ -85,3 +92,7 @@ def _run_or_launch(command: str, arguments: Sequence[str]) -> None:
     from musicfm_pl.experiment import run_experiment
 
     run_experiment(command, left)
+
+
+if __name__ == "__main__":  # what torchrun and `python -m` start
+    main()

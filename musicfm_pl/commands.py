@@ -54,6 +54,14 @@ def _function(command: str) -> Callable[..., Any]:
         from musicfm_pl.embed import embed_files
 
         return embed_files
+    if command == "kmeans":
+        from musicfm_pl.kmeans import kmeans
+
+        return kmeans
+    if command == "curves":
+        from musicfm_pl.curves import curves
+
+        return curves
     if command == "grid":
         from musicfm_pl.grid import grid
 

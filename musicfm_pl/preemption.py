@@ -12,8 +12,8 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from musicfm_pl.callbacks import LastCheckpoint
 from musicfm_pl.exit_codes import TERMINATED, TRY_AGAIN
+from musicfm_pl.last_checkpoint import LastCheckpoint
 
 _CODES: Mapping[signal.Signals, int] = MappingProxyType(
     {

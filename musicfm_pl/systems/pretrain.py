@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import lightning as L
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 
 from data_modules.batches import PretrainBatch, masked_tokens
 from data_modules.pretrain import PretrainData
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.encoders.rates import check_rate
+from musicfm_pl.systems.codebooks import codebook_use, loss_beside
 from musicfm_pl.systems.schedule import warmup_cosine
-from musicfm_pl.tokenizers.base import Tokenizer, stack_frames
+from musicfm_pl.systems.sharding import parallelize
+from musicfm_pl.tokenizers.base import Tokenizer
 
 
 class MaskedTokenModel(L.LightningModule):
@@ -63,7 +65,7 @@ class MaskedTokenModel(L.LightningModule):
         self.register_buffer("_counts_QK", torch.zeros(num_books, num_codes), persistent=False)
 
     def setup(self, stage: str) -> None:
-        """Refuses rates, mel bands and mask blocks that do not fit together."""
+        """Refuses rates, mel bands, mask blocks and tokens that do not fit together."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(data, PretrainData):
             raise ValueError(f"data: masked token modelling needs PretrainData, not {type(data).__name__}")
@@ -79,10 +81,20 @@ class MaskedTokenModel(L.LightningModule):
                 f"model.encoder.num_mels is {self.encoder.num_mels}, but data.features makes "
                 f"{data.features.num_mels} mel bands; set both to the same number"
             )
+        self.tokenizer.check_mel(data.mel_settings())
+
+    def configure_model(self) -> None:
+        """Spreads the model over the ranks, if that is the strategy."""
+        strategy = self.trainer.strategy
+        if isinstance(strategy, ModelParallelStrategy):
+            if strategy._layer_sync is not None:  # Lightning sees to it under DDP alone
+                strategy._layer_sync.apply(self)
+            assert self.device_mesh is not None
+            parallelize(self.encoder, self.prediction, self.device_mesh["data_parallel"])
 
     def tokens(self, mel_BMF: Tensor) -> Tensor:
         """Target tokens (B, T, Q) of clean mel (B, M, F)."""
-        frames_BTD = stack_frames(mel_BMF, self.encoder.stride)
+        frames_BTD = self.tokenizer.features(mel_BMF, self.encoder.stride)
         return self.tokenizer(frames_BTD.flatten(0, 1)).unflatten(0, frames_BTD.shape[:2])
 
     def forward(self, batch: PretrainBatch) -> tuple[Tensor, Tensor]:
@@ -92,23 +104,22 @@ class MaskedTokenModel(L.LightningModule):
         h_BTD = self.encoder(batch.masked_mel_BMF)[-1][:, : mask_BT.shape[1]]
         return self.prediction(h_BTD[mask_BT]).unflatten(1, self._counts_QK.shape), targets_PQ
 
-    def _figures(self, batch: PretrainBatch) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Loss and accuracy, means over masked tokens and books, and the targets (P, Q); None without any."""
+    def _figures(self, batch: PretrainBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss and accuracy, means over masked tokens and books, and the targets (P, Q)."""
         logits_PQK, targets_PQ = self(batch)
         if len(targets_PQ) == 0:  # chance masked nothing, which a small batch of short clips may see
-            return None
+            # Through the model all the same: other ranks wait for this one's gradients, though they are zero.
+            return logits_PQK.float().sum(), logits_PQK.new_zeros(()), targets_PQ
         loss = F.cross_entropy(logits_PQK.float().flatten(0, 1), targets_PQ.flatten())
         accuracy = (logits_PQK.argmax(dim=2) == targets_PQ).float().mean()
         return loss, accuracy, targets_PQ
 
     def training_step(self, batch: PretrainBatch, batch_idx: int) -> Tensor:
         """Loss on masked tokens."""
-        figures = self._figures(batch)
-        if figures is None:
-            return torch.stack([0 * parameter.sum() for parameter in self.parameters()]).sum()
-        loss, accuracy, _ = figures
-        self.log("train/loss", loss, prog_bar=True)
-        self.log("train/masked_accuracy", accuracy, prog_bar=True)
+        loss, accuracy, targets_PQ = self._figures(batch)
+        if len(targets_PQ):
+            self.log("train/loss", loss, prog_bar=True)
+            self.log("train/masked_accuracy", accuracy, prog_bar=True)
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: PretrainBatch, batch_idx: int) -> None:
@@ -129,10 +140,7 @@ class MaskedTokenModel(L.LightningModule):
 
         Nothing here waits for the other ranks: one of them may have no masked token where this one has some.
         """
-        figures = self._figures(batch)
-        if figures is None:
-            return
-        loss, accuracy, targets_PQ = figures
+        loss, accuracy, targets_PQ = self._figures(batch)
         self._sums += torch.stack([loss, accuracy, torch.ones_like(loss)]) * targets_PQ.numel()
         for counts_K, targets_P in zip(self._counts_QK, targets_PQ.T, strict=True):
             counts_K += torch.bincount(targets_P, minlength=len(counts_K))
@@ -150,10 +158,12 @@ class MaskedTokenModel(L.LightningModule):
         self.num_masked = round(sums[2].item() / len(counts_QK))
         loss, accuracy = sums[:2] / sums[2]
         books = [codebook_use(counts_K) for counts_K in counts_QK]
-        use = {f"val/{name}": sum(book[name] for book in books) / len(books) for name in books[0]}
+        use = {name: sum(book[name] for book in books) / len(books) for name in books[0]}
         self.log("val/loss", loss, sync_dist=True)  # alike on all ranks; Lightning warns of what is not said to be
         self.log("val/masked_accuracy", accuracy, prog_bar=True, sync_dist=True)
-        self.log_dict(use, sync_dist=True)
+        if self.num_masked:
+            use |= loss_beside(loss.item(), use)
+        self.log_dict({f"val/{name}": value for name, value in use.items()}, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine to zero at the last step."""
@@ -166,26 +176,3 @@ class MaskedTokenModel(L.LightningModule):
             fused=self.device.type == "cuda",
         )
         return warmup_cosine(optimizer, self.warmup_steps, self.trainer)
-
-
-def codebook_use(counts_K: Tensor) -> dict[str, float]:
-    """How targets are spread over the codes, and what knowing only that would score.
-
-    Args:
-        counts_K: How often each code was a target.
-
-    Returns:
-        `chance_accuracy` 1/K; `commonest_accuracy`, the share of the commonest code: a model that learnt nothing
-        but frequencies reaches it; `unigram_loss`, the entropy in nats, its loss; `perplexity`, the exponential of
-        the entropy: K if all codes are used alike; `dead_share`, the share of codes never seen.
-    """
-    total = counts_K.sum().clamp(min=1)
-    share_K = counts_K / total
-    entropy = -(share_K * share_K.clamp(min=1e-12).log()).sum().item()
-    return {
-        "chance_accuracy": 1 / len(counts_K),
-        "commonest_accuracy": share_K.max().item(),
-        "unigram_loss": entropy,
-        "perplexity": math.exp(entropy),
-        "dead_share": (counts_K == 0).float().mean().item(),
-    }

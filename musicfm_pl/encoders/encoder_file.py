@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
+
+from data_modules.shards import written_aside
 
 FILE = "encoder.safetensors"
 """Its name in `checkpoints/`."""
@@ -48,11 +50,18 @@ def read_encoder(file: Path) -> EncoderFile:
 
 
 def write_encoder(file: Path, found: EncoderFile) -> None:
-    """Writes such a file, which is there as a whole or not at all."""
+    """Writes such a file, which is there as a whole or not at all.
+
+    Raises:
+        OSError: It cannot be written; what was there before is untouched.
+    """
     about = {"config": json.dumps(found.config), "mel": json.dumps(found.mel), "step": str(found.step)}
     # In plain memory order: how the weights lie is the encoder's own affair.
     weights = {name: value.detach().cpu().contiguous() for name, value in found.weights.items()}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    save_file(weights, partial, metadata=about)
-    partial.replace(file)
+    try:
+        with written_aside(file) as aside:
+            aside.write(save(weights, metadata=about))
+    except OSError as error:
+        raise OSError(
+            f"{file} cannot be written ({error.strerror or error}); make room and give the same command again to go on"
+        ) from error

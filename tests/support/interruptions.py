@@ -151,20 +151,22 @@ class KillReader(L.Callback):
 
 
 class FullDisk(L.Callback):
-    """No file of this process may grow beyond 100 kB, from some step on: less than a checkpoint needs.
+    """No file of this process may grow beyond a size, from some step on.
 
     Args:
         step: Number of the step.
+        num_bytes: The size.
     """
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, num_bytes: int) -> None:
         self.step = step
+        self.num_bytes = num_bytes
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: object, batch_idx: int
     ) -> None:
         if trainer.global_step == self.step - 1:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.num_bytes, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
 
 class ClockJump(L.Callback):

@@ -146,15 +146,21 @@ def test_layers_of_the_demo_are_taken_by_a_task(file: Path, parser: jsonargparse
     parsed(parser, EXPERIMENTS / "tasks" / "chord.yaml", file, more=(*more, *run, "--data.root", "unused"))
 
 
-CHROMA = EXPERIMENTS / "study_small" / "chroma.yaml"
+BASELINES = [EXPERIMENTS / "study_small" / name for name in ("chroma.yaml", "fine_mel.yaml")]
 
 
 @pytest.mark.parametrize(
     "file",
-    [file for file in sorted((EXPERIMENTS / "study_small").glob("*.yaml")) if file not in (*SMALL_PRETRAIN, CHROMA)],
+    [
+        file
+        for file in sorted((EXPERIMENTS / "study_small").glob("*.yaml"))
+        if file not in (*SMALL_PRETRAIN, *BASELINES)
+    ],
     ids=name_of,
 )
-@pytest.mark.parametrize("encoder", ["demo/mel", "demo/pretrained", "demo/random", "study_small/chroma"])
+@pytest.mark.parametrize(
+    "encoder", ["demo/mel", "demo/pretrained", "demo/random", "study_small/chroma", "study_small/fine_mel"]
+)
 def test_probes_of_the_small_study_parse_with_every_encoder(
     file: Path, encoder: str, parser: jsonargparse.ArgumentParser
 ) -> None:

@@ -85,9 +85,6 @@ def attribution(corpus: str, figure: Figure, runs: Sequence[tuple[Mapping[str, L
         corpus: For the title.
         figure: What is explained.
         runs: Factors and value of each run.
-
-    Raises:
-        ImportError: statsmodels is not installed.
     """
     varying = [factor for factor in (*FACTORS, "mode") if _varies(runs, factor)]
     codes = {f: _codes([factors.get(f, "") for factors, _ in runs]) for f in varying}
@@ -107,7 +104,10 @@ def attribution(corpus: str, figure: Figure, runs: Sequence[tuple[Mapping[str, L
     if not np.ptp(values) > 0:
         return refuse("all runs have the same value")
     pairs, left_out = _pairs({f: code for f, (_, code) in codes.items()}, len(runs))
-    table = _anova({f: code for f, (_, code) in codes.items()}, pairs, values)
+    try:
+        table = _anova({f: code for f, (_, code) in codes.items()}, pairs, values)
+    except ImportError as error:
+        return refuse(str(error))
     total = float(((values - values.mean()) ** 2).sum())
     terms = [(f,) for f in varying] + pairs
     return Attribution(
@@ -130,7 +130,7 @@ def _anova(
         ols = importlib.import_module("statsmodels.formula.api").ols
         anova_lm = importlib.import_module("statsmodels.stats.anova").anova_lm
     except ImportError as error:
-        raise ImportError("attribution needs statsmodels: pip install -e '.[study]'") from error
+        raise ImportError("it takes statsmodels: pip install -e '.[study]'") from error
     frame = frames.DataFrame({"value": values} | {f"{f}_": code for f, code in codes.items()})
     terms = [f"C({f}_)" for f in codes] + [f"C({a}_):C({b}_)" for a, b in pairs]
     with warnings.catch_warnings():

@@ -22,11 +22,12 @@ ABOUT = {
     "chance and against always guessing the commonest token.",
 }
 LEGEND = (
-    "Mean ± standard deviation over seeds, and its 95 % interval: works (or songs) and seeds are drawn anew 2000 "
-    "times. No interval: the tracks do not give the figure again, or are of fewer than six works; with one seed it is "
-    "over works alone. Bold: ahead of every other row by a difference that holds on the same works (sign flips; mAP "
-    "and ROC by resampling; of all comparisons of a table corrected by Benjamini and Hochberg, 5 %), and whose "
-    "interval over works and seeds leaves out zero. “not run”: there is no result; “n/d”: not defined for this corpus."
+    "Mean ± standard deviation over seeds, and the 95 % interval of the mean: works (or songs) are drawn anew 4000 "
+    "times, and seeds that might have been from Student’s t with the spread of those that were. With one seed it is "
+    "over works alone; there is none where tracks do not give the figure again, or are of fewer than six works. Bold: "
+    "ahead of every other row by a difference that holds, on the same works by sign flips, and over works and seeds "
+    "together, corrected for all comparisons of the table (Benjamini and Hochberg, 5 %). “not run”: there is no "
+    "result; “n/d”: not defined for this corpus."
 )
 PUBLISHED_NOTE = (
     "Published, not measured here: other data, other training, partly other protocols. These figures are for "

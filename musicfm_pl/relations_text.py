@@ -12,7 +12,7 @@ from musicfm_pl.analysis.attribution import Attribution
 from musicfm_pl.analysis.factors import read_runs
 from musicfm_pl.analysis.published import published_arms
 from musicfm_pl.analysis.relation_file import read_relations
-from musicfm_pl.analysis.relations import Answer, Finding, Report, report, reports
+from musicfm_pl.analysis.relations import Answer, Finding, Report, decimal, report, reports
 from musicfm_pl.standings import PUBLISHED_SOURCE
 
 RELATIONS_TITLE = "Do the study's conclusions hold?"
@@ -74,12 +74,6 @@ def finding_cells(finding: Finding) -> list[str]:
         str(finding.num_pairs) + (f" (also differ in {', '.join(finding.also)})" if finding.also else ""),
         verdict,
     ]
-
-
-def decimal(value: float) -> str:
-    """A difference with its sign."""
-    text = f"{value:+.3f}".replace("-", "−")
-    return "±0.000" if text[1:] == "0.000" else text
 
 
 def p_text(p: float) -> str:

@@ -14,7 +14,7 @@ from scipy import stats
 from musicfm_pl.analysis.remake import Sample, sample
 from musicfm_pl.results import RunResult
 
-NUM_RESAMPLES = 2000
+NUM_RESAMPLES = 4000
 NUM_FLIPS = 9999
 LEVEL = 0.95
 ALPHA = 0.05
@@ -68,19 +68,21 @@ class Effect:
     def p(self) -> float | None:
         """Two-sided, not corrected; None where there is no interval.
 
-        For sums over groups it is that of sign flips: under the hypothesis that models are alike, the difference of
-        each group might as well have the other sign. Figures that rank the whole set (mAP, ROC-AUC) are no sums:
-        theirs is the share of resamples with the other sign, doubled.
+        The larger of two. Sign flips over groups, for models as they were trained: if two are alike, the difference
+        of each group might as well have the other sign; figures that rank the whole set (mAP, ROC-AUC) are no sums
+        over groups and have none. And the share of resamples over groups and seeds with the other sign, doubled.
         """
         if self.interval is None or self.resamples_R is None:
             return None
-        return resampled_p(self.resamples_R) if self.shares_G is None else sign_flip_p(self.shares_G)
+        both = resampled_p(self.resamples_R)
+        return both if self.shares_G is None else max(both, sign_flip_p(self.shares_G))
 
     def holds(self, adjusted_p: float | None) -> bool:
-        """Whether it differs from 0 over groups, corrected for many comparisons, and over groups and seeds together."""
+        """Whether it differs from 0, corrected for many comparisons, and its interval says so."""
         interval = self.interval
-        known = adjusted_p is not None and interval is not None
-        return known and adjusted_p < ALPHA and not interval.low <= 0 <= interval.high  # type: ignore[operator, union-attr]
+        if adjusted_p is None or interval is None:
+            return False
+        return adjusted_p < ALPHA and not interval.low <= 0 <= interval.high
 
 
 def mean_effect(effects: Sequence[Effect]) -> Effect:
@@ -122,20 +124,24 @@ class Sampled:
 
     @functools.cached_property
     def resamples(self) -> NDArray[np.float64]:
-        """The mean over seeds (R,), groups and seeds drawn with replacement.
+        """The mean over seeds (R,), over groups drawn with replacement and over seeds that might have been.
 
-        A draw of S seeds from S varies by (S - 1) / S of what seeds vary: the deviation from the mean of all is
-        stretched by the root of S / (S - 1) (the rescaled bootstrap of Rao and Wu, JASA 1988).
+        Seeds are too few to be drawn with replacement: three drawn from three vary too little, and their percentiles
+        are no better than the three. What the mean might be with other seeds is drawn from Student's t instead, with
+        their own spread and one degree of freedom less than there are: its interval over seeds alone is that of the
+        t-test. Each draw weighs the seeds' deviations, with the same weights in every row that has these seeds.
         """
         figures_SR = np.stack([sample.figures(group_counts(self.groups)) for sample in self.samples])
         mean_R: NDArray[np.float64] = figures_SR.mean(axis=0)
         size = len(self.seeds)
         if size == 1:
             return mean_R
-        drawn_RS = _generator("seeds", self.seeds).integers(size, size=(NUM_RESAMPLES, size))
-        drawn_R = np.take_along_axis(figures_SR.T, drawn_RS, axis=1).mean(axis=1)
-        stretched: NDArray[np.float64] = mean_R + np.sqrt(size / (size - 1)) * (drawn_R - mean_R)
-        return stretched
+        draws = _generator("seeds", self.seeds)
+        normal_RS, chi_R = draws.normal(size=(NUM_RESAMPLES, size)), draws.chisquare(size - 1, size=NUM_RESAMPLES)
+        # A sum of normal draws times deviations has S - 1 variances; a mean of S seeds has one in S.
+        weights_RS = normal_RS / np.sqrt(size * chi_R)[:, None]
+        moved: NDArray[np.float64] = mean_R + (weights_RS * (figures_SR - mean_R).T).sum(axis=1)
+        return moved
 
     @property
     def interval(self) -> Interval | None:

@@ -46,6 +46,23 @@ class Finding:
     verdict: Verdict = "not enough runs"
     because: str = ""
 
+    def margin(self) -> float:
+        """How far the effect is from where its expectation ends to hold: small for `little` if the effect is large."""
+        size = abs(self.effect.value)
+        return -size if self.claim.expect == "little" else size
+
+    def __str__(self) -> str:
+        """The figure with its effect and interval."""
+        interval = self.effect.interval
+        over = "" if interval is None else f" ({decimal(interval.low)} to {decimal(interval.high)})"
+        return f"{self.figure} {decimal(self.effect.value)}{over}"
+
+
+def decimal(value: float) -> str:
+    """A difference with its sign."""
+    text = f"{value:+.3f}".replace("-", "−")
+    return "±0.000" if text[1:] == "0.000" else text
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -67,13 +84,16 @@ class Answer:
         """Why, in words: which figures do not bear it out, or what is lacking."""
         if not self.findings:
             return f"no two models differ in {self.relation.vary} alone"
+        named = [finding for finding in self.findings if finding.verdict == self.verdict]
+        figures = ", ".join(dict.fromkeys(finding.figure for finding in named))
+        # The one that is nearest to another verdict, or else decides.
+        closest = min(named, key=Finding.margin)
         if self.verdict == "holds":
-            return f"all {len(self.findings)} findings" if len(self.findings) > 1 else "the only finding"
-        named = [f for f in self.findings if f.verdict == self.verdict]
-        figures = ", ".join(dict.fromkeys(f.figure for f in named))
+            all_ = f"in all {len(named)} findings, least surely" if len(named) > 1 else "in"
+            return f"{all_} {closest}"
         if self.verdict == "does not hold":
-            return f"not in {figures}" if len(named) < len(self.findings) else "in no finding"
-        return f"{'; '.join(dict.fromkeys(f.because for f in named))} ({figures})"
+            return f"not in {figures}; most surely not in {max(named, key=lambda f: abs(f.effect.value))}"
+        return f"{'; '.join(dict.fromkeys(f.because for f in named))} ({figures}), such as {closest}"
 
 
 @dataclass(frozen=True)

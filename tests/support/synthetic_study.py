@@ -49,7 +49,7 @@ def pretraining(seed: int, **factors: Any) -> dict[str, Any]:
 def write_model(
     root: Path,
     name: str,
-    gains: Mapping[str, float] = {},  # noqa: B006 - not changed
+    gains: Mapping[str, float] = {},
     seeds: Iterable[int] = (0, 1, 2),
     tasks: Iterable[Task] = ("beat", "chord", "key"),
     stage: Stage = "probe",

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table as Grid
 
 from musicfm_pl.analysis.attribution import Attribution
 from musicfm_pl.analysis.factors import read_runs
@@ -134,17 +133,11 @@ def show_relations(found: Sequence[Report], console: Console, findings: bool = F
             console.print(f"[{colour}]{answer.verdict}[/]: {answer.relation.says}", highlight=False)
             limits = f"; {limits_text(answer)}" if findings else ""
             console.print(f"  {answer.because}{limits}", style="dim", markup=False, highlight=False)
-            if findings and answer.findings:
-                console.print(_findings_grid(answer))
-
-
-def _findings_grid(answer: Answer) -> Grid:
-    grid = Grid(show_edge=False, pad_edge=False)
-    for title in FINDING_TITLES:
-        grid.add_column(title, overflow="fold")
-    for finding in answer.findings:
-        grid.add_row(*finding_cells(finding))
-    return grid
+            for finding in answer.findings if findings else ():
+                figure, levels, expected, size, interval, p, num_pairs, verdict = finding_cells(finding)
+                of = f"  {figure}, {levels}: {size} ({interval}), p {p}"
+                said = f"{of}, expected {expected}, pairs {num_pairs}: {verdict}"
+                console.print(said, markup=False, highlight=False)
 
 
 def pipes(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -92,7 +92,8 @@ class Answer:
             all_ = f"in all {len(named)} findings, least surely" if len(named) > 1 else "in"
             return f"{all_} {closest}"
         if self.verdict == "does not hold":
-            return f"not in {figures}; most surely not in {max(named, key=lambda f: abs(f.effect.value))}"
+            surest = max(named, key=lambda finding: abs(finding.effect.value))
+            return f"not in {surest}" if len(named) == 1 else f"not in {figures}; most clearly {surest}"
         return f"{'; '.join(dict.fromkeys(f.because for f in named))} ({figures}), such as {closest}"
 
 

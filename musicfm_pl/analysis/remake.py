@@ -142,6 +142,10 @@ def sample(tracks: Sequence[TrackResult], metric: str, figure: float | None) -> 
     if figure is None or not tracks:
         return None
     candidates: list[Sample] = []
+    # Of a pooled figure there is a mean over tracks, too, which weighs nothing.
+    by_track = metric.removesuffix("_by_track")
+    if by_track != metric and any(track.metrics.get(by_track) is not None for track in tracks):
+        candidates.append(Mean(tracks, by_track, weighted=False))
     if any(track.metrics.get(metric) is not None for track in tracks):
         weighted = any(metric in track.weights for track in tracks)
         candidates.append(Mean(tracks, metric, weighted))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from musicfm_pl.analysis.published import published_arms
 from musicfm_pl.analysis.relation_file import RelationError, read_relations
 from musicfm_pl.analysis.relations import Answer, Report, report, reports
 
+JOY = {"figures": "all", "expect": "joy"}
 NAMES = ("Tokens", "Length", "Encoder", "Rate", "Size", "Data", "Fine-tuning")
 
 
@@ -90,8 +92,6 @@ def test_one_seed_and_few_works_are_not_enough(runs: Path, tmp_path: Path) -> No
     answer = by_name(found)["Length"]
     assert answer.verdict == "not enough runs" and "one seed" in answer.because
     results, origins = read_runs([runs])
-    from dataclasses import replace
-
     few = [replace(r, tracks=r.tracks[:8], num_tracks=8, summary=dict.fromkeys(r.summary)) for r in results if r.tracks]
     few = [replace(r, summary=_means(r.tracks)) for r in few]
     (found,) = reports(few, origins, read_relations())

@@ -25,7 +25,8 @@ PUBLISHED_RELATIONS_NOTE = "Of the published figures the numbers themselves are 
 ATTRIBUTION_TITLE = "What scores depend on"
 ATTRIBUTION_NOTE = (
     "Share of the variance over runs that each factor explains, and each pair beyond its two factors (analysis of "
-    "variance, type II; η²). The rest is what seeds do. p-values are not corrected."
+    "variance, type II; η²). The rest is what seeds do. Shares add up to one where every combination has as many runs. "
+    "p-values are not corrected."
 )
 FINDING_TITLES = ("Figure", "Levels", "Expected", "Effect", "95 % interval", "p", "Pairs", "Verdict")
 

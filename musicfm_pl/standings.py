@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from musicfm_pl.analysis.intervals import Effect, Interval
+from musicfm_pl.analysis.intervals import Interval
 from musicfm_pl.results import Role, RunResult, Stage, Task
 
 if TYPE_CHECKING:
     from musicfm_pl.analysis.attribution import Attribution
     from musicfm_pl.analysis.curves import Curves
+    from musicfm_pl.analysis.leads import Lead
     from musicfm_pl.analysis.rate_length import RateLengthMap
     from musicfm_pl.analysis.relations import Report
     from musicfm_pl.analysis.sources import Source
@@ -212,25 +213,6 @@ class Comparison:
                 )
                 text += f" {words} {', '.join(named)}."
         return text
-
-
-@dataclass(frozen=True)
-class Lead:
-    """Whether the best row of a column is ahead of every other, and not by chance.
-
-    Attributes:
-        row: Index of the row with the highest mean.
-        next_row: Index of the row that comes next.
-        effect: The best minus the next; None if they cannot be compared.
-        adjusted_p: Of that, corrected for all comparisons of the table.
-        holds: The difference to each other row holds, see `Effect.holds`.
-    """
-
-    row: int
-    next_row: int
-    effect: Effect | None
-    adjusted_p: float | None
-    holds: bool
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from musicfm_pl.analysis.intervals import Effect, Sampled, adjusted, effect
-from musicfm_pl.standings import Cell, Lead
+from musicfm_pl.standings import Cell
+
+
+@dataclass(frozen=True)
+class Lead:
+    """Whether the best row of a column is ahead of every other, and not by chance.
+
+    Attributes:
+        row: Index of the row with the highest mean.
+        next_row: Index of the row that comes next.
+        effect: The best minus the next; None if they cannot be compared.
+        adjusted_p: Of that, corrected for all comparisons of the table.
+        holds: The difference to each other row holds, see `Effect.holds`.
+    """
+
+    row: int
+    next_row: int
+    effect: Effect | None
+    adjusted_p: float | None
+    holds: bool
 
 
 def leads(cells: Sequence[Sequence[Cell]], samples: Sequence[Sequence[Sampled | None]]) -> tuple[Lead | None, ...]:

@@ -55,8 +55,8 @@ class ResultsWriter(L.Callback):
                 summary=scores.summary,
                 notes=[*scores.notes, *without],
                 tracks=[
-                    TrackResult(track.track_id, groups[track.track_id], metrics)
-                    for track, metrics in zip(judge.tracks, scores.tracks, strict=True)
+                    TrackResult(track.track_id, groups[track.track_id], *of_track)
+                    for track, of_track in zip(judge.tracks, scores.by_track(), strict=True)
                 ],
             )
             for name, scores in pl_module.scores.items()

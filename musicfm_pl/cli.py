@@ -22,6 +22,8 @@ OTHER_COMMANDS = {
     "bench": "measure our encoder against the public way of building the same model",
     "grid": "list or run the cells of a grid of experiments",
     "curves": "show how pretraining runs went: loss beside chance, use of the codebook",
+    "relations": "say whether the study's conclusions hold among the results of runs",
+    "attribution": "split the variance of the results of a grid by factors",
     "leaderboard": "regenerate the tables from the results of runs",
 }
 

@@ -70,6 +70,14 @@ def _function(command: str) -> Callable[..., Any]:
         from musicfm_pl.grid import grid
 
         return grid
+    if command == "relations":
+        from musicfm_pl.relations_text import relations
+
+        return relations
+    if command == "attribution":
+        from musicfm_pl.attribution_plot import attribution
+
+        return attribution
     from musicfm_pl.leaderboard import leaderboard
 
     return leaderboard

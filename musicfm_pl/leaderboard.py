@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from importlib.resources import files
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from rich.console import Console
 
+from musicfm_pl.analysis.attribution import attributions
+from musicfm_pl.analysis.curves import curves
+from musicfm_pl.analysis.factors import Origin, read_runs
+from musicfm_pl.analysis.leads import leads
+from musicfm_pl.analysis.published import published, published_arms
+from musicfm_pl.analysis.rate_length import rate_length_maps
+from musicfm_pl.analysis.relation_file import Relation, read_relations
+from musicfm_pl.analysis.relations import report, reports
+from musicfm_pl.analysis.sources import source
 from musicfm_pl.layer_map import layer_maps
 from musicfm_pl.leaderboard_html import page
 from musicfm_pl.leaderboard_text import comma_separated, markdown, show
 from musicfm_pl.protocols.presets import protocol_names
-from musicfm_pl.results import RunResult, Task, read_results, write_aside
-from musicfm_pl.standings import (
-    FIGURES,
-    PRETRAIN_FIGURES,
-    Cell,
-    Comparison,
-    Figure,
-    Gain,
-    Leaderboard,
-    Row,
-    Table,
-    refuse_doubles,
-)
+from musicfm_pl.results import RunResult, Task, write_aside
+from musicfm_pl.standings import FIGURES, PRETRAIN_FIGURES, PUBLISHED_SOURCE, Figure, Leaderboard, Row, Table
+from musicfm_pl.table_rows import comparisons, grouped, rows_of
 
 
-def leaderboard(results: list[Path] | Path = Path("runs"), out: Path = Path(), protocol: str | None = None) -> None:
+def leaderboard(
+    results: list[Path] | Path = Path("runs"),
+    out: Path = Path(),
+    protocol: str | None = None,
+    relations: Path | None = None,
+) -> None:
     """Regenerates the leaderboard from the results of runs: prints it, and writes it in three forms.
 
-    Figures are means over seeds with their standard deviation. The same results give the same bytes.
+    Figures are means over seeds with their standard deviation, and intervals over works and seeds. The same results
+    give the same bytes.
 
     Args:
         results: Directories in which every `results.json` counts, at whatever depth.
@@ -40,22 +42,17 @@ def leaderboard(results: list[Path] | Path = Path("runs"), out: Path = Path(), p
             leaderboard.html (one page that needs no network).
         protocol: Under which runs are compared, such as marble: those that were not evaluated under it are
             left out. By default each run is in the table of its own protocol.
+        relations: YAML of the conclusions to check; by default the study's.
 
     Raises:
         FileNotFoundError: A directory does not exist, or there is no result in any.
-        ResultError: A `results.json` cannot be used; the message names the file and the key.
+        ResultError: A `results.json` cannot be used, or was made with another configuration than lies beside it;
+            the message names the file and the key.
+        RelationError: The file of relations cannot be used.
         ValueError: No run was evaluated under the protocol.
     """
-    roots = [results] if isinstance(results, Path) else results
-    found: list[RunResult] = []
-    for root in roots:
-        # A directory may be given beside one that contains it.
-        found += [result for result in read_results(root) if result not in found]
-    if not found:
-        raise FileNotFoundError(
-            f"no results.json under {', '.join(map(str, roots))}; run a grid first: musicfm grid FILE --launch local"
-        )
-    board = build(found if protocol is None else under(found, protocol))
+    found, origins = read_some(results)
+    board = build(found if protocol is None else under(found, protocol), origins, out, read_relations(relations))
     out.mkdir(parents=True, exist_ok=True)
     show(board, Console())
     for name, text in (
@@ -87,16 +84,46 @@ def under(results: Iterable[RunResult], protocol: str) -> list[RunResult]:
     return [*tasks, *pretraining]
 
 
-def build(results: Iterable[RunResult]) -> Leaderboard:
+def read_some(results: list[Path] | Path) -> tuple[list[RunResult], dict[str, Origin]]:
+    """The results under one or several directories, of which one may lie in another.
+
+    Raises:
+        FileNotFoundError: A directory does not exist, or there is no result in any.
+        ResultError: See `read_runs`.
+    """
+    roots = [results] if isinstance(results, Path) else results
+    found, origins = read_runs(roots)
+    if not found:
+        raise FileNotFoundError(
+            f"no results.json under {', '.join(map(str, roots))}; run a grid first: musicfm grid FILE --launch local"
+        )
+    return found, origins
+
+
+def build(
+    results: Iterable[RunResult],
+    origins: Mapping[str, Origin] | None = None,
+    out: Path = Path(),
+    relations: Sequence[Relation] | None = None,
+) -> Leaderboard:
     """The leaderboard of some runs: a pure function of them and of the published table, whatever their order.
+
+    Args:
+        results: Of the runs.
+        origins: By run where it comes from; without them nothing is known of factors.
+        out: Directory of the page, from which files are named.
+        relations: Conclusions to check; the study's if None.
 
     Raises:
         ValueError: Two runs claim the same place: the same row, task and seed, with the same layer.
     """
+    origins = origins or {}
+    relations = read_relations() if relations is None else relations
     runs = sorted(results, key=lambda r: (r.run, r.task, r.name, str(r.seed), r.config_digest))
-    by_table = _grouped(runs, lambda r: (r.stage, r.corpus, r.split, r.protocol, r.corpus_note, r.licence))
+    by_table = grouped(runs, lambda r: (r.stage, r.corpus, r.split, r.protocol, r.corpus_note, r.licence))
     # Probes before fine-tuning, as in the study.
-    tables = [_table(group) for _, group in sorted(by_table.items(), key=lambda item: (item[0][0] != "probe", item[0]))]
+    in_order = sorted(by_table.items(), key=lambda item: (item[0][0] != "probe", item[0]))
+    tables = [_table(group, origins, out) for _, group in in_order]
     columns, rows = published()
     return Leaderboard(
         tables=tuple(table for table in tables if table.stage != "pretrain"),
@@ -106,25 +133,32 @@ def build(results: Iterable[RunResult]) -> Leaderboard:
         published_rows=rows,
         made_with=_made_with(runs),
         num_runs=len(runs),
+        reports=(
+            *reports(runs, origins, relations),
+            report(f"the published table ({PUBLISHED_SOURCE})", published_arms(), relations, published=True),
+        ),
+        rate_length_maps=rate_length_maps(runs, origins),
+        curves=curves(runs, origins),
+        attributions=attributions(runs, origins),
     )
 
 
-def published() -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    """Titles and rows of the study's Table 1, as strings; empty where it gives nothing."""
-    text = (files("musicfm_pl") / "published.csv").read_text(encoding="utf-8")
-    titles, *rows = csv.reader(text.splitlines())
-    return tuple(titles), tuple(tuple(row) for row in rows)
-
-
-def _table(runs: Sequence[RunResult]) -> Table:
+def _table(runs: Sequence[RunResult], origins: Mapping[str, Origin], out: Path) -> Table:
     first = runs[0]
     columns = PRETRAIN_FIGURES if first.stage == "pretrain" else _columns(runs)
-    rows = sorted(
-        (row for group in _grouped(runs, lambda r: (r.name, r.role)).values() for row in _rows(group, columns)),
-        key=lambda row: (row.role != "encoder", row.label),
+    made = sorted(
+        (made for group in grouped(runs, lambda r: (r.name, r.role)).values() for made in rows_of(group, columns)),
+        key=lambda made: (made[0].role != "encoder", made[0].label),
     )
+    rows = [row for row, _, _ in made]
+    sources = {
+        (row.label, task): source(row.label, of_task, origins, columns, out)
+        for row, _, of_row in made
+        for task, of_task in grouped(of_row, lambda r: r.task).items()
+    }
+    samples = {row.label: found for row, found, _ in made}
     tasks = tuple(dict.fromkeys(column.task for column in columns))
-    by_task = _grouped(runs, lambda r: r.task)
+    by_task = grouped(runs, lambda r: r.task)
     return Table(
         corpus=first.corpus,
         corpus_note=first.corpus_note,
@@ -140,8 +174,10 @@ def _table(runs: Sequence[RunResult]) -> Table:
         notes=tuple(
             dict.fromkeys(f"{task}: {note}" for task in tasks for r in by_task.get(task, ()) for note in r.notes)
         ),
-        comparisons=tuple(_comparisons(rows, columns)) if first.stage != "pretrain" else (),
+        comparisons=tuple(comparisons(rows, columns, samples)) if first.stage != "pretrain" else (),
         other_protocols=tuple(dict.fromkeys(name for r in runs for name in r.others)),
+        leads=leads([row.cells for row in rows], [list(of_row) for of_row in samples.values()]),
+        sources=sources,
     )
 
 
@@ -149,30 +185,6 @@ def _columns(runs: Sequence[RunResult]) -> tuple[Figure, ...]:
     """The figures of the tasks that know the protocol of these runs, whether or not they were run."""
     run = {r.task for r in runs}
     return tuple(f for f in FIGURES if f.task in run or runs[0].protocol in protocol_names(f.task))
-
-
-def _rows(runs: Sequence[RunResult], columns: Sequence[Figure]) -> Iterable[Row]:
-    places = _grouped(runs, lambda r: (r.task, r.seed))
-    if all(len(group) == 1 for group in places.values()):
-        yield _row(runs, None, columns)
-        return
-    # One name on several layers is a row for each.
-    refuse_doubles(runs)
-    by_layer = _grouped(runs, lambda r: "all layers" if r.layer is None else f"layer {r.layer}")
-    for label, group in by_layer.items():
-        yield _row(group, label, columns)
-
-
-def _row(runs: Sequence[RunResult], layer: str | None, columns: Sequence[Figure]) -> Row:
-    cells = tuple(
-        Cell({r.seed: r.summary.get(column.metric) for r in runs if r.task == column.task}) for column in columns
-    )
-    metrics = dict.fromkeys((r.task, metric) for r in runs for metric in r.summary)
-    figures = {
-        (task, metric): Cell({r.seed: r.summary.get(metric) for r in runs if r.task == task})
-        for task, metric in metrics
-    }
-    return Row(runs[0].name, runs[0].role, layer, max(r.num_parameters for r in runs), cells, figures)
 
 
 def _not_run(rows: Sequence[Row], columns: Sequence[Figure], tasks: Sequence[Task]) -> Iterable[str]:
@@ -185,44 +197,9 @@ def _not_run(rows: Sequence[Row], columns: Sequence[Figure], tasks: Sequence[Tas
             yield f"{task} of {' and '.join(lacking)}"
 
 
-def _comparisons(rows: Sequence[Row], columns: Sequence[Figure]) -> Iterable[Comparison]:
-    for encoder in rows:
-        for baseline in rows:
-            if encoder.role == "encoder" and baseline.role == "baseline" and _belongs(baseline, encoder):
-                yield Comparison(encoder.label, baseline.label, tuple(_gains(encoder, baseline, columns)))
-
-
-def _belongs(baseline: Row, encoder: Row) -> bool:
-    model, _, variant = baseline.name.partition(",")
-    same_model = not variant or model == encoder.name.partition(",")[0]
-    return same_model and (None in (baseline.layer, encoder.layer) or baseline.layer == encoder.layer)
-
-
-def _gains(encoder: Row, baseline: Row, columns: Sequence[Figure]) -> Iterable[Gain]:
-    for column, ours, theirs in zip(columns, encoder.cells, baseline.cells, strict=True):
-        differences: dict[int | None, float] = {}
-        for seed in sorted(seed for seed in ours.by_seed if seed is not None):
-            # What draws nothing would be the same with every seed.
-            our, their = ours.by_seed[seed], theirs.by_seed.get(seed if theirs.is_drawn else None)
-            if our is not None and their is not None:
-                differences[seed] = our - their
-        if differences:
-            yield Gain(column, differences)
-
-
 def _made_with(runs: Sequence[RunResult]) -> tuple[str, ...]:
     found: dict[str, set[str]] = {}
     for run in runs:
         for name, version in run.versions.items():
             found.setdefault(name, set()).add(version or "unknown")
     return tuple(f"{name} {', '.join(sorted(numbers))}" for name, numbers in found.items())
-
-
-_K = TypeVar("_K", bound=Hashable)
-
-
-def _grouped(runs: Iterable[RunResult], key: Callable[[RunResult], _K]) -> dict[_K, list[RunResult]]:
-    groups: dict[_K, list[RunResult]] = {}
-    for run in runs:
-        groups.setdefault(key(run), []).append(run)
-    return groups

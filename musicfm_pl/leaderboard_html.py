@@ -8,28 +8,37 @@ from html import escape
 from importlib.resources import files
 
 from musicfm_pl.layer_map import layer_sections
+from musicfm_pl.leaderboard_sections import (
+    attribution_sections,
+    curves_section,
+    rate_length_sections,
+    relations_section,
+)
+from musicfm_pl.leaderboard_sources import anchor, sources_section
 from musicfm_pl.leaderboard_text import (
     ABOUT,
     LEGEND,
     PUBLISHED_NOTE,
     QUESTION,
     QUESTION_NOTE,
-    best,
     cell_text,
     compared_figures,
     facts,
     heading,
+    interval_text,
     number,
     parameters,
 )
-from musicfm_pl.standings import PUBLISHED_SOURCE, Cell, Comparison, Figure, Leaderboard, Table, signed
+from musicfm_pl.standings import PUBLISHED_SOURCE, Comparison, Figure, Leaderboard, Table, signed
 
 
 def page(board: Leaderboard) -> str:
     """The whole page, styles and drawings inside."""
     style = (files("musicfm_pl") / "leaderboard.css").read_text(encoding="utf-8")
-    sections = [_section(table) for table in (*board.tables, *board.pretraining)]
-    sections.append(layer_sections(board.layer_maps))
+    sections = [relations_section(board.reports)]
+    sections += [_section(number, table) for number, table in enumerate((*board.tables, *board.pretraining))]
+    sections += [rate_length_sections(board.rate_length_maps), curves_section(board.curves)]
+    sections += [attribution_sections(board.attributions), layer_sections(board.layer_maps)]
     made_with = "".join(f"<li>{escape(line)}</li>" for line in board.made_with)
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -63,11 +72,11 @@ def page(board: Leaderboard) -> str:
 """
 
 
-def _section(table: Table) -> str:
+def _section(number: int, table: Table) -> str:
     rows = []
-    for row in table.rows:
+    for place, row in enumerate(table.rows):
         label = f"{escape(row.label)}<small>{parameters(row)} parameters</small>"
-        rows.append([label, *_cells(table, row.cells)])
+        rows.append([label, *_cells(number, table, place)])
     titles = ["Encoder", *(figure.title for figure in table.columns)]
     said = "".join(f"<div><dt>{escape(name)}</dt><dd>{_marked(text)}</dd></div>" for name, text in facts(table))
     parts = [
@@ -82,6 +91,7 @@ def _section(table: Table) -> str:
         parts.append(f"<details open><summary>Notes</summary><ul>{notes}</ul></details>")
     if table.comparisons:
         parts.append(_question(table))
+    parts.append(sources_section(number, table))
     return "\n".join(part for part in parts if part) + "\n</section>\n"
 
 
@@ -90,15 +100,19 @@ def _marked(text: str) -> str:
     return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
 
 
-def _cells(table: Table, cells: Sequence[Cell]) -> Iterable[str]:
-    for index, (figure, cell) in enumerate(zip(table.columns, cells, strict=True)):
+def _cells(number: int, table: Table, place: int) -> Iterable[str]:
+    row = table.rows[place]
+    for index, (figure, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
         text = escape(cell_text(cell, figure, table.seeds))
         if cell.mean is None:
             yield f'<span class="quiet">{text}</span>'
             continue
         mean, _, rest = text.partition(" ")
-        mean = f"<strong>{mean}</strong>" if cell.mean == best(table, index) else mean
-        yield f"{mean}<small>{rest}</small>" if rest else mean
+        mean = f"<strong>{mean}</strong>" if table.is_bold(place, index) else mean
+        if (row.label, figure.task) in table.sources:
+            mean = f'<a href="#{anchor(number, row.label, figure.task)}">{mean}</a>'
+        small = [part for part in (rest, interval_text(cell.interval, figure)) if part]
+        yield mean + "".join(f"<small>{part}</small>" for part in small)
 
 
 def _grid(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -115,13 +129,17 @@ def _panels(table: Table) -> str:
     if table.stage == "pretrain":
         return ""
     panels = [_panel(table, index, figure) for index, figure in enumerate(table.columns)]
-    legend = '<p class="quiet">A dot for each seed, a line at the mean; each figure has its own scale.</p>'
+    legend = (
+        '<p class="quiet">A dot for each seed, a line at the mean, a band over the 95 % interval; each figure has its '
+        "own scale.</p>"
+    )
     return f'<div class="panels">{"".join(panels)}</div>\n{legend}'
 
 
 def _panel(table: Table, index: int, figure: Figure) -> str:
     shown = [(row, row.cells[index]) for row in table.rows if row.cells[index].values]
     values = [value for _, cell in shown for value in cell.values]
+    values += [end for _, cell in shown if cell.interval for end in (cell.interval.low, cell.interval.high)]
     if not values:
         return ""
     # At least a twentieth wide, so that noise of a thousandth does not look like a difference.
@@ -132,11 +150,15 @@ def _panel(table: Table, index: int, figure: Figure) -> str:
         assert cell.mean is not None
         at = [100 * (value - low) / (high - low) for value in [cell.mean, *cell.values]]
         dots = "".join(f'<circle cx="{x:.2f}%" cy="8" r="4"/>' for x in at[1:])
+        band = ""
+        if cell.interval:
+            left, right = (100 * (end - low) / (high - low) for end in (cell.interval.low, cell.interval.high))
+            band = f'<rect class="band" x="{left:.2f}%" y="4" width="{right - left:.2f}%" height="8" rx="3"/>'
         spoken = ", ".join(number(value, figure) for value in cell.values)
         lines.append(
             f'<div class="{row.role}"><span>{escape(row.label)}</span><b>{number(cell.mean, figure)}</b>'
             f'<svg width="100%" height="16" role="img" aria-label="by seed: {spoken}">'
-            f'<line class="axis" x1="0" x2="100%" y1="8" y2="8"/>{dots}'
+            f'<line class="axis" x1="0" x2="100%" y1="8" y2="8"/>{band}{dots}'
             f'<line class="mean" x1="{at[0]:.2f}%" x2="{at[0]:.2f}%" y1="0" y2="16"/></svg></div>'
         )
     scale = f'<p class="scale"><span>{number(low, figure)}</span><span>{number(high, figure)}</span></p>'
@@ -169,5 +191,6 @@ def _gain(comparison: Comparison, figure: Figure) -> str:
             return (
                 f'<span class="{kind}">{signed(gain.cell.mean, figure)}</span>'
                 f"<small>{spread}{gain.num_ahead} of {len(gain.by_seed)}</small>"
+                + (f"<small>{interval_text(gain.interval, figure)}</small>" if gain.interval else "")
             )
     return '<span class="quiet">–</span>'

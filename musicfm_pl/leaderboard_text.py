@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table as Grid
 
+from musicfm_pl.analysis.intervals import Interval
 from musicfm_pl.layer_map import bold_rows, layer_heading, layer_note, layer_titles, show_map
+from musicfm_pl.relations_text import attributions_markdown, pipes, relations_markdown, show_relations
 from musicfm_pl.standings import PUBLISHED_SOURCE, Cell, Comparison, Figure, Leaderboard, Row, Table, signed
 
 STAGES = {"probe": "Probing", "finetune": "Fine-tuning", "pretrain": "Pretraining"}
@@ -20,8 +22,12 @@ ABOUT = {
     "chance and against always guessing the commonest token.",
 }
 LEGEND = (
-    "Mean ± standard deviation over seeds; bold: the highest mean of a column. "
-    "“not run”: there is no result; “n/d”: not defined for this corpus."
+    "Mean ± standard deviation over seeds, and the 95 % interval of the mean: works (or songs) are drawn anew 4000 "
+    "times, and seeds that might have been from Student’s t with the spread of those that were. With one seed it is "
+    "over works alone; there is none where tracks do not give the figure again, or are of fewer than six works. Bold: "
+    "ahead of every other row by a difference that holds, on the same works by sign flips, and over works and seeds "
+    "together, corrected for all comparisons of the table (Benjamini and Hochberg, 5 %). “not run”: there is no "
+    "result; “n/d”: not defined for this corpus."
 )
 PUBLISHED_NOTE = (
     "Published, not measured here: other data, other training, partly other protocols. These figures are for "
@@ -29,10 +35,13 @@ PUBLISHED_NOTE = (
 )
 CSV_COLUMNS = (
     *("stage", "corpus", "split", "protocol", "name", "layer", "role", "task", "metric"),
-    *("mean", "std", "num_seeds", "seeds"),
+    *("mean", "std", "low", "high", "num_groups", "num_seeds", "seeds"),
 )
 QUESTION = "Does pretraining help?"
-QUESTION_NOTE = "Encoder − baseline, paired by seed: mean ± standard deviation, and on how many seeds it is ahead."
+QUESTION_NOTE = (
+    "Encoder − baseline, paired by seed: mean ± standard deviation, on how many seeds it is ahead, and the 95 % "
+    "interval over works and seeds."
+)
 
 
 def number(value: float, figure: Figure) -> str:
@@ -53,26 +62,28 @@ def cell_text(cell: Cell, figure: Figure, seeds: Sequence[int]) -> str:
     return text if not cell.is_drawn or len(cell.values) == len(seeds) else f"{text} ({seeds_text(len(cell.values))})"
 
 
+def interval_text(interval: Interval | None, figure: Figure) -> str:
+    """An interval such as "0.512–0.633"; empty if there is none."""
+    if interval is None:
+        return ""
+    low, high = (number(value, figure).replace("-", "−") for value in (interval.low, interval.high))
+    return f"{low} to {high}" if interval.low < 0 else f"{low}–{high}"
+
+
 def gain_text(comparison: Comparison, figure: Figure) -> str:
     """A difference in words: mean, spread, seeds ahead."""
     for gain in comparison.gains:
         if gain.figure == figure:
             mean, std = gain.cell.mean or 0.0, gain.cell.std
             spread = "" if std is None else f" ± {std:.{figure.digits}f}"
-            return f"{signed(mean, figure)}{spread}, {gain.num_ahead} of {len(gain.by_seed)}"
+            interval = f" ({interval_text(gain.interval, figure)})" if gain.interval else ""
+            return f"{signed(mean, figure)}{spread}, {gain.num_ahead} of {len(gain.by_seed)}{interval}"
     return "–"
 
 
 def seeds_text(num: int) -> str:
     """A number of seeds, as one says it."""
     return "1 seed" if num == 1 else f"{num} seeds"
-
-
-def best(table: Table, column: int) -> float | None:
-    """The highest mean of a column, to be set in bold; None where bold would say nothing."""
-    means = [row.cells[column].mean for row in table.rows]
-    known = [mean for mean in means if mean is not None]
-    return max(known) if len(known) > 1 and table.stage != "pretrain" else None
 
 
 def heading(table: Table) -> str:
@@ -124,6 +135,7 @@ def markdown(board: Leaderboard) -> str:
         "# Leaderboard",
         f"Made by `musicfm leaderboard` from {board.num_runs} results; regenerate it rather than edit it.",
         LEGEND,
+        *relations_markdown(board.reports),
     ]
     for table in (*board.tables, *board.pretraining):
         parts += [f"## {heading(table)}", f"{ABOUT[table.stage]}"]
@@ -135,30 +147,27 @@ def markdown(board: Leaderboard) -> str:
             titles = ["", *(f"{c.encoder} − {c.baseline}" for c in table.comparisons)]
             rows = [[f.title, *(gain_text(c, f) for c in table.comparisons)] for f in figures]
             parts += [f"### {QUESTION}", "\n".join(f"- {c.verdict}" for c in table.comparisons)]
-            parts += [QUESTION_NOTE, _pipes(titles, rows)]
+            parts += [QUESTION_NOTE, pipes(titles, rows)]
+    parts += attributions_markdown(board.attributions)
     for found in board.layer_maps:
         parts += [f"## {layer_heading(found)}", layer_note(found)]
-        parts += [_pipes(layer_titles(found), bold_rows(found, "**", "**"))]
+        parts += [pipes(layer_titles(found), bold_rows(found, "**", "**"))]
     parts += ["## Published", PUBLISHED_NOTE, f"Source: {PUBLISHED_SOURCE}."]
-    parts += [_pipes(board.published_columns, board.published_rows)]
+    parts += [pipes(board.published_columns, board.published_rows)]
     parts += ["## Made with", "\n".join(f"- {line}" for line in board.made_with)]
     return "\n\n".join(parts) + "\n"
 
 
 def _markdown_table(table: Table) -> str:
     rows = []
-    for row in table.rows:
+    for place, row in enumerate(table.rows):
         texts = []
         for index, (figure, cell) in enumerate(zip(table.columns, row.cells, strict=True)):
             text = cell_text(cell, figure, table.seeds)
-            texts.append(f"**{text}**" if cell.mean is not None and cell.mean == best(table, index) else text)
+            text = f"**{text}**" if table.is_bold(place, index) else text
+            texts.append(f"{text} ({interval_text(cell.interval, figure)})" if cell.interval else text)
         rows.append([row.label, parameters(row), *texts])
-    return _pipes(["Encoder", "Parameters", *(figure.title for figure in table.columns)], rows)
-
-
-def _pipes(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
-    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
+    return pipes(["Encoder", "Parameters", *(figure.title for figure in table.columns)], rows)
 
 
 def comma_separated(board: Leaderboard) -> str:
@@ -175,36 +184,49 @@ def comma_separated(board: Leaderboard) -> str:
                     [table.stage, table.corpus, table.split, table.protocol]
                     + [row.name, row.layer or "", row.role, task, metric]
                     + ["" if value is None else repr(value) for value in (cell.mean, cell.std)]
+                    + _interval_cells(cell.interval)
                     + [str(len(cell.values)), seeds]
                 )
     return stream.getvalue()
 
 
+def _interval_cells(interval: Interval | None) -> list[str]:
+    if interval is None:
+        return ["", "", ""]
+    # The last digits depend on the machine's way of adding up.
+    return [f"{interval.low:.6g}", f"{interval.high:.6g}", str(interval.num_groups)]
+
+
 def show(board: Leaderboard, console: Console) -> None:
     """Prints our tables; the published one is left to the files."""
+    show_relations([report for report in board.reports if not report.published], console)
     for table in (*board.tables, *board.pretraining):
         console.print(f"\n[bold]{heading(table)}[/bold]", highlight=False)
         console.print("; ".join(f"{name.lower()}: {text}" for name, text in facts(table)), style="dim", markup=False)
-        # Rows are encoders where the console is wide enough, else figures: few encoders fit 80 columns.
-        wide = _console_table(table, transposed=False)
-        fits = console.measure(wide, options=console.options.update(width=10_000)).maximum <= console.width
-        console.print(wide if fits else _console_table(table, transposed=True))
+        console.print(_fitting(table, console))
         for comparison in table.comparisons:
             console.print(f"• {comparison.verdict}", markup=False, highlight=False)
     for found in board.layer_maps:
         show_map(found, console)
 
 
-def _console_table(table: Table, transposed: bool) -> Grid:
+def _fitting(table: Table, console: Console) -> Grid:
+    """Rows are encoders where the console is wide enough, else figures: few encoders fit 80 columns, many do not."""
+    unbounded = console.options.update(width=10_000)
+    for transposed in (False, True):
+        grid = _console_table(table, transposed)
+        if console.measure(grid, options=unbounded).maximum <= console.width or (transposed and len(table.rows) < 5):
+            return grid
+    return _console_table(table, False, brief=True)
+
+
+def _console_table(table: Table, transposed: bool, brief: bool = False) -> Grid:
     columns = [[row.label for row in table.rows]]
     for index, figure in enumerate(table.columns):
-        mark = best(table, index)
+        texts = [cell_text(row.cells[index], figure, table.seeds) for row in table.rows]
+        texts = [text.partition(" ±")[0] for text in texts] if brief else texts
         columns.append(
-            [
-                f"[bold green]{text}[/]" if cell.mean is not None and cell.mean == mark else text
-                for cell in (row.cells[index] for row in table.rows)
-                for text in [cell_text(cell, figure, table.seeds)]
-            ]
+            [f"[bold green]{text}[/]" if table.is_bold(row, index) else text for row, text in enumerate(texts)]
         )
     titles = ["", *(figure.title for figure in table.columns)]
     body = [list(line) for line in zip(*columns, strict=True)]
@@ -213,7 +235,7 @@ def _console_table(table: Table, transposed: bool) -> Grid:
     grid = Grid(show_edge=False, pad_edge=False)
     for index, title in enumerate(titles):
         # A figure is not broken over lines; a name may be.
-        grid.add_column(title, justify="right" if index else "left", no_wrap=bool(index) and not transposed)
+        grid.add_column(title, justify="right" if index else "left", no_wrap=bool(index) and not (transposed or brief))
     for line in body:
         grid.add_row(*line)
     return grid

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
-SCHEMA = 2
-"""1 had the figures of one protocol only."""
+SCHEMA = 3
+"""1 had the figures of one protocol only; 2 did not say of a track what it weighs in figures of the whole set."""
+READABLE = (2, SCHEMA)
+"""Files of schema 2 are read as they are: their figures of the whole set have no interval."""
 
 Role = Literal["encoder", "baseline"]
 Stage = Literal["pretrain", "probe", "finetune"]
@@ -46,7 +48,7 @@ def check_result(data: object, path: Path) -> None:
     """
     if not isinstance(data, dict):
         raise ResultError(f"{path}: not a result, but a JSON {type(data).__name__}")
-    if data.get("schema") != SCHEMA:
+    if data.get("schema") not in READABLE:
         raise ResultError(
             f"{path}: schema {data.get('schema')!r}, but this version reads schema {SCHEMA}; make it anew with "
             f"`musicfm test --run_dir {path.parent}`, or of a pretraining run with the `musicfm fit` that made it"
@@ -87,12 +89,22 @@ def _check_evaluation(data: object, num_tracks: int, path: Path, key: str) -> No
 def _check_track(data: object, path: Path, key: str) -> None:
     _check(data, _DICT, path, key)
     assert isinstance(data, dict)
-    if set(data) != {"track_id", "group", "metrics"}:
-        raise ResultError(f"{path}: {key}: has {', '.join(data) or 'nothing'}, but needs track_id, group, metrics")
+    if not {"track_id", "group", "metrics"} <= set(data) <= {"track_id", "group", "metrics", "weights", "tags"}:
+        raise ResultError(
+            f"{path}: {key}: has {', '.join(data) or 'nothing'}, but needs track_id, group, metrics, and may have "
+            "weights and tags"
+        )
     _check(data["track_id"], _STR, path, f"{key}.track_id")
     _check(data["group"], _STR, path, f"{key}.group")
     _check(data["metrics"], _DICT, path, f"{key}.metrics")
     _check_values(data["metrics"], _OPTIONAL_NUMBER, path, f"{key}.metrics")
+    for name in ("weights", "tags"):
+        _check(data.get(name, {}), _DICT, path, f"{key}.{name}")
+    _check_values(data.get("weights", {}), _NUMBER, path, f"{key}.weights")
+    for tag, pair in data.get("tags", {}).items():
+        if not (isinstance(pair, list) and len(pair) == 2 and pair[1] in (0, 1)):
+            raise ResultError(f"{path}: {key}.tags.{tag}: {pair!r} is no pair of a probability and 0 or 1")
+        _check(pair[0], _NUMBER, path, f"{key}.tags.{tag}[0]")
 
 
 def _check_keys(data: Mapping[str, object], keys: set[str], path: Path, key: str) -> None:

@@ -22,11 +22,16 @@ class TrackResult:
         track_id: As in the corpus.
         group: The work, song or artist: the unit of the bootstrap.
         metrics: Scores by name; None where a figure is not defined for the track.
+        weights: What the track weighs in figures that pool the whole set, such as seconds, by their names. The
+            figure of the set is the mean of the tracks by these weights, a score of None counting 0.
+        tags: Where the set is ranked by tags: the probability of each, and 1 or 0 for whether the track has it.
     """
 
     track_id: str
     group: str
     metrics: Mapping[str, float | None]
+    weights: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, tuple[float, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,14 @@ def write_result(run_dir: Path, result: RunResult) -> Path:
 
 
 def _plain(evaluation: Evaluation) -> dict[str, Any]:
-    tracks = [{"track_id": t.track_id, "group": t.group, "metrics": dict(t.metrics)} for t in evaluation.tracks]
+    tracks = []
+    for track in evaluation.tracks:
+        plain: dict[str, Any] = {"track_id": track.track_id, "group": track.group, "metrics": dict(track.metrics)}
+        if track.weights:
+            plain["weights"] = dict(track.weights)
+        if track.tags:
+            plain["tags"] = {tag: list(pair) for tag, pair in track.tags.items()}
+        tracks.append(plain)
     return {"summary": dict(evaluation.summary), "notes": list(evaluation.notes), "tracks": tracks}
 
 
@@ -198,7 +210,10 @@ def read_result(path: Path) -> RunResult:
 
 
 def _evaluation(plain: Mapping[str, Any]) -> Evaluation:
-    tracks = tuple(TrackResult(**track) for track in plain["tracks"])
+    tracks = tuple(
+        TrackResult(**track | {"tags": {tag: (pair[0], pair[1]) for tag, pair in track.get("tags", {}).items()}})
+        for track in plain["tracks"]
+    )
     return Evaluation(plain["summary"], tuple(plain["notes"]), tracks)
 
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from musicfm_pl.analysis.intervals import Interval
 from musicfm_pl.results import Role, RunResult, Stage, Task
 
 if TYPE_CHECKING:
+    from musicfm_pl.analysis.attribution import Attribution
+    from musicfm_pl.analysis.curves import Curves
+    from musicfm_pl.analysis.leads import Lead
+    from musicfm_pl.analysis.rate_length import RateLengthMap
+    from musicfm_pl.analysis.relations import Report
+    from musicfm_pl.analysis.sources import Source
     from musicfm_pl.layer_map import LayerMap
 
 
@@ -69,9 +76,11 @@ class Cell:
     Attributes:
         by_seed: The figure of each run, None where the run says that it is not defined; empty if not run. The
             seed is None where nothing is drawn at random.
+        interval: Of the mean, over groups and seeds; None where the tracks do not give the figure again.
     """
 
     by_seed: Mapping[int | None, float | None]
+    interval: Interval | None = None
 
     @property
     def values(self) -> list[float]:
@@ -139,10 +148,15 @@ def refuse_doubles(runs: Iterable[RunResult]) -> None:
 
 @dataclass(frozen=True)
 class Gain:
-    """Encoder minus baseline in one figure, by the seeds that both have."""
+    """Encoder minus baseline in one figure, by the seeds that both have.
+
+    Attributes:
+        interval: Of the difference of the means over all seeds, over groups and seeds.
+    """
 
     figure: Figure
     by_seed: Mapping[int | None, float]
+    interval: Interval | None = None
 
     @property
     def cell(self) -> Cell:
@@ -213,6 +227,8 @@ class Table:
         notes: What the runs ask to be said, each once, with its task.
         comparisons: Every encoder against the baselines that belong to it.
         other_protocols: Names of those under which the same runs were evaluated, too.
+        leads: For each column its best row; None where fewer than two rows have the figure.
+        sources: Where the figures of each row and task come from.
     """
 
     corpus: str
@@ -229,6 +245,13 @@ class Table:
     notes: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
     other_protocols: tuple[str, ...]
+    leads: tuple[Lead | None, ...] = ()
+    sources: Mapping[tuple[str, Task], Source] = field(default_factory=dict)
+
+    def is_bold(self, row: int, column: int) -> bool:
+        """Whether a cell is the best of its column, by a difference that holds."""
+        lead = self.leads[column] if self.leads else None
+        return lead is not None and lead.row == row and lead.holds
 
 
 @dataclass(frozen=True)
@@ -243,6 +266,10 @@ class Leaderboard:
         published_rows: Its cells as printed in the study.
         made_with: Versions and commits of the runs, one line each.
         num_runs: Results that went in.
+        reports: Whether the study's conclusions hold, by corpus; of the published table last.
+        rate_length_maps: Scores by rate and length, where the runs form such a grid.
+        curves: Learning curves of pretraining.
+        attributions: Shares of variance of factors.
     """
 
     tables: tuple[Table, ...]
@@ -252,3 +279,7 @@ class Leaderboard:
     published_rows: tuple[tuple[str, ...], ...]
     made_with: tuple[str, ...]
     num_runs: int
+    reports: tuple[Report, ...] = ()
+    rate_length_maps: tuple[RateLengthMap, ...] = ()
+    curves: tuple[Curves, ...] = ()
+    attributions: tuple[Attribution, ...] = ()

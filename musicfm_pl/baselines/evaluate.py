@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import yaml
 from rich.console import Console
 
 from data_modules.corpora.base import Kind, Split
@@ -19,7 +20,7 @@ from data_modules.spans import Spans
 from musicfm_pl.baselines.base import Baseline, imported
 from musicfm_pl.heads.base import Estimate, Metrics
 from musicfm_pl.provenance import config_digest, machine, versions
-from musicfm_pl.results import Evaluation, RunResult, Task, TrackResult, run_name, write_result
+from musicfm_pl.results import Evaluation, RunResult, Task, TrackResult, run_name, write_aside, write_result
 from musicfm_pl.systems.judge import Judge
 
 
@@ -68,13 +69,16 @@ def baseline(
             summary=_defined(scores.summary, method),
             notes=[*notes, *scores.notes],
             tracks=[
-                TrackResult(entry.track_id, entry.group, _defined(metrics, method))
-                for entry, metrics in zip(entries, scores.tracks, strict=True)
+                TrackResult(entry.track_id, entry.group, _defined(metrics, method), weights, tags)
+                for entry, (metrics, weights, tags) in zip(entries, scores.by_track(), strict=True)
             ],
         )
         for protocol, scores in judge.scores().items()
     }
     own = evaluations.pop(judge.own)
+    settings = _settings(method, root, split)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_aside(run_dir / "config.yaml", yaml.safe_dump(dict(settings), sort_keys=False))
     path = write_result(
         run_dir,
         RunResult(
@@ -92,7 +96,7 @@ def baseline(
             seed=None,
             layer=None,
             num_parameters=0,
-            config_digest=config_digest(_settings(method, root, split)),
+            config_digest=config_digest(settings),
             versions=versions() | packages,
             machine=machine("cpu"),
             seconds=round(time.monotonic() - began_s, 1),
@@ -131,7 +135,12 @@ def _processes(jobs: int, num_tracks: int) -> int:
 def _settings(method: Baseline, root: Path, split: Split) -> Mapping[str, Any]:
     """What tells two runs of a baseline apart, for the digest."""
     settings = {key: str(value) for key, value in vars(method).items() if not key.startswith("_")}
-    return {"method": f"{type(method).__module__}.{type(method).__name__}", **settings, "root": root, "split": split}
+    return {
+        "method": f"{type(method).__module__}.{type(method).__name__}",
+        **settings,
+        "root": root.as_posix(),
+        "split": split,
+    }
 
 
 def _defined(metrics: Metrics, method: Baseline) -> Metrics:

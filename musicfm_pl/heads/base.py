@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import copy
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
@@ -48,11 +48,22 @@ class Scores:
         tracks: The figures of each track, in the order of the references; figures that exist only over the
             whole set (mAP) are in `summary` alone.
         notes: What a reader of the figures must know: tags left out, tracks without the label, trimming.
+        weights: For each track what it weighs in figures that pool the whole set, by their names: the figure of the
+            set is the mean of the tracks by these weights, None counting 0. Empty if no figure does.
+        tags: For each track the probability of each tag, and 1 or 0 for whether it has the tag. Empty where the set
+            is not ranked by tags.
     """
 
     summary: Metrics
     tracks: Sequence[Metrics]
     notes: Sequence[str] = ()
+    weights: Sequence[Mapping[str, float]] = ()
+    tags: Sequence[Mapping[str, tuple[float, int]]] = ()
+
+    def by_track(self) -> Iterator[tuple[Metrics, Mapping[str, float], Mapping[str, tuple[float, int]]]]:
+        """Figures, weights and tags of one track after another."""
+        none: Sequence[Mapping[str, Any]] = [{}] * len(self.tracks)
+        yield from zip(self.tracks, self.weights or none, self.tags or none, strict=True)
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,7 @@ class Beat(Head):
         F-measures are averaged as `rules.average` says; CMLt and AMLt are always means over tracks.
         """
         tracks: list[dict[str, float | None]] = []
+        weights: list[dict[str, float]] = []
         hits: dict[str, list[Hits]] = {"beat": [], "downbeat": []}
         for reference, estimate in zip(references, estimates, strict=True):
             found = estimate.spans
@@ -179,17 +180,20 @@ class Beat(Head):
                 gaps_s = np.abs(own[:, None] - reference.starts_s[unknown])
                 own = own[gaps_s.min(axis=1, initial=np.inf) > self.rules.window_s]
                 pairs["downbeat"] = (reference.starts_s[_has(reference, "1")], own)
+            weights.append({})
             track: dict[str, float | None] = {f"{what}_{name}": None for what in hits for name in ("f", "cmlt", "amlt")}
             for what, (reference_s, estimate_s) in pairs.items():
                 figures, counted = beat_figures(reference_s, estimate_s, self.rules)
                 track |= {f"{what}_{name}": value for name, value in figures.items()}
                 hits[what].append(counted)
+                if self.rules.average == "beats":
+                    weights[-1][f"{what}_f"] = float(counted.true + counted.found)
             tracks.append(track)
         names = [f"{what}_{figure}" for what in hits for figure in ("f", "cmlt", "amlt")]
         summary = {name: mean_of_defined([track[name] for track in tracks]) for name in names}
         if self.rules.average == "beats":
             summary |= {f"{what}_f": f_measure(counted) for what, counted in hits.items()}
-        return Scores(summary, tracks, self._notes(tracks))
+        return Scores(summary, tracks, self._notes(tracks), weights)
 
     def _notes(self, tracks: Sequence[Metrics]) -> list[str]:
         rules = self.rules

@@ -133,15 +133,20 @@ class Chord(Head):
         segmentation, means over tracks.
         """
         tracks: list[Metrics] = []
+        weights: list[dict[str, float]] = []
         pooled: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {name: [] for name in _COMPARISONS}
         for reference, estimate in zip(references, estimates, strict=True):
             if len(reference) == 0:
                 tracks.append({f"chord_{name}": None for name in (*_COMPARISONS, *_SEGMENTATIONS)})
+                weights.append({})
                 continue
             figures, weighed = _compare(reference, estimate.spans)
             tracks.append(figures)
             for name in _COMPARISONS:
                 pooled[name].append(weighed[name])
+            # What a comparison leaves out scores -1.
+            compared_s = {f"chord_{name}": float(s[scored >= 0].sum()) for name, (scored, s) in weighed.items()}
+            weights.append(compared_s if self.rules.average == "seconds" else {})
         summary: dict[str, float | None] = {}
         for name in _COMPARISONS:
             by_track = mean_of_defined([track[f"chord_{name}"] for track in tracks])
@@ -153,7 +158,7 @@ class Chord(Head):
             summary[f"chord_{name}_by_track"] = by_track
         for name in _SEGMENTATIONS:
             summary[f"chord_{name}"] = mean_of_defined([track[f"chord_{name}"] for track in tracks])
-        return Scores(summary, tracks, self._notes(references))
+        return Scores(summary, tracks, self._notes(references), weights)
 
     def _notes(self, references: Sequence[Spans]) -> list[str]:
         chords = self.chords

@@ -111,14 +111,17 @@ class Key(Head):
         seconds.
         """
         tracks: list[Metrics] = []
+        weights: list[dict[str, float]] = []
         right_s = known_s = 0.0
         for reference, estimate in zip(references, estimates, strict=True):
             truth, found = _song_key(reference), estimate.whole
             if truth is None or found is None:
                 tracks.append(dict.fromkeys(_FIGURES))
+                weights.append({})
                 continue
             right, known = _local_agreement_s(reference, estimate.spans)
             right_s, known_s = right_s + right, known_s + known
+            weights.append({"key_local_accuracy": known})
             up = float(mir_eval.key.weighted_score(truth, found))
             # All relations but the fifth are the same both ways.
             both = max(up, float(mir_eval.key.weighted_score(found, truth)))
@@ -129,7 +132,7 @@ class Key(Head):
             name: mean_of_defined([track[name] for track in tracks]) for name in _FIGURES
         }
         summary["key_local_accuracy"] = right_s / known_s if known_s else None
-        return Scores(summary, tracks, self._notes(references))
+        return Scores(summary, tracks, self._notes(references), weights)
 
     def _notes(self, references: Sequence[Spans]) -> list[str]:
         fifths = "upwards only" if self.rules.fifths == "up" else "in both directions"

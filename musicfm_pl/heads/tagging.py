@@ -149,7 +149,12 @@ class Tagging(Head):
             **{f"ap/{tag}": value for tag, value in average_precision.items()},
             **{f"auc/{tag}": value for tag, value in roc_auc.items()},
         }
-        return Scores(summary, [{} for _ in references], self._notes(tagged, len(average_precision)))
+        ranked = [
+            # As the figures take them, in single precision, and printed no longer than that.
+            {tag: (float(str(np.float32(estimate.probabilities[tag]))), int(tag in labels)) for tag in self.tags}
+            for estimate, labels in zip(estimates, tagged, strict=True)
+        ]
+        return Scores(summary, [{} for _ in references], self._notes(tagged, len(average_precision)), tags=ranked)
 
     def _notes(self, tagged: Sequence[set[str]], num_scored: int) -> list[str]:
         tested = set().union(*tagged)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -63,6 +64,32 @@ def read_audio(path: Path) -> NDArray[np.float32]:
     if peak == 0:
         raise BadTrack(f"{path}: silent throughout")
     return waveform_N / peak if peak > 1 else waveform_N
+
+
+class Description(NamedTuple):
+    """What the header of an audio file says."""
+
+    origin: str
+    """Format, rate and channels: "MP3, 44100 Hz, 2 channels"."""
+    licence: str | None
+    """Its tag of the licence, or else of the copyright."""
+    duration_s: float
+
+
+def describe(path: Path) -> Description:
+    """Reads the header of an audio file.
+
+    Raises:
+        BadTrack: It cannot be opened.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            channels = f"{file.channels} channel{'s' * (file.channels > 1)}"
+            words = " ".join((file.license or file.copyright or "").split())
+            origin = f"{file.format}, {file.samplerate} Hz, {channels}"
+            return Description(origin, words or None, file.frames / file.samplerate)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise BadTrack(f"{path}: cannot be read as audio ({error})") from error
 
 
 def _check_whole(path: Path, num_read: int, num_frames: int, rate: int, log: str) -> None:

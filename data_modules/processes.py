@@ -6,6 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -55,7 +56,8 @@ def over_tracks(
     ):
         bar = progress.add_task(title, total=total, hours=0.0)
         futures = {pool.submit(work, *arguments): num_tracks for num_tracks, arguments in parts}
-        done, hours, said_s = 0, 0.0, time.monotonic()
+        done, hours = 0, 0.0
+        began_s = said_s = time.monotonic()
         try:
             for future in as_completed(futures):
                 result = future.result()
@@ -64,7 +66,9 @@ def over_tracks(
                 progress.update(bar, completed=done, hours=hours)
                 if not console.is_terminal and (done == total or time.monotonic() - said_s > _LINE_S):
                     said_s = time.monotonic()
-                    console.print(f"{title}: {done} of {total} tracks, {hours:.2f} h", highlight=False)
+                    left = timedelta(seconds=round((said_s - began_s) * (total - done) / done))
+                    estimate = f", about {left} left" if done < total else ""
+                    console.print(f"{title}: {done} of {total} tracks, {hours:.2f} h{estimate}", highlight=False)
                 yield result
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

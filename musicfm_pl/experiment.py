@@ -70,9 +70,14 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
         {k: v for part in ("model", "data", "seed_everything") for k, v in leaves(c.get(part), part).items()}
         for c in (before, now)
     )
-    # Data may move; the mel statistics in the checkpoint tell whether they are still the same. Protocols are of tests.
-    movable = {"data.root", "data.corpus.root", "model.protocols"}
-    return {key for key in (old.keys() | new.keys()) - movable if old.get(key) != new.get(key)}
+    # Data may move; the mel statistics in the checkpoint tell whether they are still the same. The batch of a device
+    # follows from their number; the checkpoint has that of all. Protocols are of tests.
+    movable = {"data.root", "data.corpus.root", "data.batch_size", "data.max_damaged", "model.protocols"}
+    return {
+        key
+        for key in (old.keys() | new.keys()) - movable
+        if old.get(key) != new.get(key) and not f"{key}.".startswith("data.remote.")
+    }
 
 
 class ExperimentCLI(LightningCLI):

@@ -49,6 +49,10 @@ def _function(command: str) -> Callable[..., Any]:
         from data_modules.prepare import merge
 
         return merge
+    if command == "export":
+        from data_modules.exchange import export
+
+        return export
     if command == "bench_data":
         from data_modules.bench import bench_data
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from data_modules.clips import RandomClips, Samples
 from data_modules.masking import MelNoise, WaveNoise
 from data_modules.mel import LogMel
-from data_modules.order import Place, ResumableSampler, permutation
+from data_modules.order import Place, ResumableSampler, check_global_batch, permutation
 from data_modules.pretrain import PretrainData, collate
 from data_modules.shards import Prepared
 
@@ -73,6 +73,15 @@ def test_every_clip_once_an_epoch_across_its_ends(work: tuple[int, int, int]) ->
         assert sorted(clips) == list(range(length))
         orders.add(tuple(clips))
     assert len(orders) == 3 or length < 8
+
+
+def test_global_batches_of_other_sizes_are_refused() -> None:
+    check_global_batch(None, 8, 1)
+    check_global_batch(8, 8, 2)
+    with pytest.raises(ValueError, match=r"8 clips a step over all devices, this one has 16; .* --data\.batch_size 2,"):
+        check_global_batch(8, 16, 4)
+    with pytest.raises(ValueError, match="use a number of devices that divides 8"):
+        check_global_batch(8, 9, 3)
 
 
 @given(st.integers(0, 1000), st.integers(0, 5), st.integers(1, 3000))

@@ -166,32 +166,35 @@ class GridClips(Dataset[Clip]):
         self.clip_s = clip_s
         self.seed = seed
         self.with_labels = with_labels
-        self.clips = [
-            (entry, number * clip_s)
-            for entry, count in zip(entries, clips_of(entries, clip_s).tolist(), strict=True)
-            for number in range(count)
-        ]
+        self.entries = entries
+        self._first = np.concatenate([[0], np.cumsum(clips_of(entries, clip_s))])
+        self._step = 1
 
     def thin(self, most: int) -> None:
         """Keeps at most so many clips, spread evenly."""
-        self.clips = self.clips[:: max(1, -(-len(self.clips) // most))]
+        self._step = max(1, -(-int(self._first[-1]) // most))
 
     def __len__(self) -> int:
-        return len(self.clips)
+        return -(-int(self._first[-1]) // self._step)
+
+    def _crop(self, item: int) -> tuple[Entry, float]:
+        flat = item * self._step
+        index = int(np.searchsorted(self._first, flat, side="right")) - 1
+        return self.entries[index], (flat - int(self._first[index])) * self.clip_s
 
     def __getitem__(self, item: int) -> Clip:
         return self.__getitems__([item])[0]
 
     def __getitems__(self, items: Sequence[int]) -> list[Clip]:
         """A batch: what a source can fetch at once, it does."""
-        self.source.expect([(*self.clips[item], self.clip_s) for item in items])
+        self.source.expect([(*self._crop(item), self.clip_s) for item in items])
         return [self._clip(item) for item in items]
 
     def _clip(self, item: int) -> Clip:
         """A clip, or the next after it whose record is sound."""
         problems: list[str] = []
         while True:
-            entry, start_s = self.clips[(item + len(problems)) % len(self)]
+            entry, start_s = self._crop((item + len(problems)) % len(self))
             try:
                 seed = mixed_seed(self.seed, item)
                 clip = cut(entry, self.source, start_s, self.clip_s, seed, self.with_labels)

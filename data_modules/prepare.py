@@ -21,7 +21,7 @@ from data_modules.blocks import Format
 from data_modules.card_text import report
 from data_modules.corpora.base import Corpus, Item
 from data_modules.processes import over_tracks
-from data_modules.shard_writer import Shape, is_damaged, is_whole, merge_index, write_shard
+from data_modules.shard_writer import Shape, counts_of, is_damaged, is_whole, merge_index, write_shard
 from data_modules.shards import is_address
 
 _LOCK = ".lock"
@@ -215,10 +215,16 @@ def _refuse_foreign(out: Path) -> None:
 def _write_shards(
     corpus: Corpus, groups: Mapping[int, Sequence[Item]], out: Path, shape: Shape, jobs: int, console: Console
 ) -> None:
-    parts = [(len(group), (corpus, group, out, number, shape)) for number, group in groups.items()]
+    whole = [number for number in groups if is_whole(out, number)]
+    begun = (
+        sum(len(groups[number]) for number in whole),
+        sum(counts_of(out, number)[0] for number in whole) / SAMPLE_RATE,
+    )
+    missing = sorted(set(groups) - set(whole))
+    parts = [(len(groups[number]), (corpus, groups[number], out, number, shape)) for number in missing]
     try:
         for _ in over_tracks(
-            write_shard, parts, lambda done: done[0] / SAMPLE_RATE, jobs, f"prepare {corpus.name}", console
+            write_shard, parts, lambda done: done[0] / SAMPLE_RATE, jobs, f"prepare {corpus.name}", console, begun
         ):
             pass
     except BrokenProcessPool as error:

@@ -38,7 +38,7 @@ class Shape(NamedTuple):
 
 
 def write_shard(corpus: Corpus, items: Sequence[Item], folder: Path, number: int, shape: Shape) -> tuple[int, int]:
-    """Loads some items and writes them as one shard, unless that is done already.
+    """Loads some items and writes them as one shard.
 
     Args:
         corpus: Where the items come from.
@@ -51,9 +51,6 @@ def write_shard(corpus: Corpus, items: Sequence[Item], folder: Path, number: int
         Samples written, and tracks set aside.
     """
     index_file = folder / "shards" / f"{number:05d}.parquet"
-    if is_whole(folder, number):
-        rows = pq.read_table(index_file, columns=["num_samples", "problem"]).to_pylist()
-        return sum(row["num_samples"] for row in rows), sum(row["problem"] is not None for row in rows)
     index_file.unlink(missing_ok=True)
     rows = []
     with _Files(folder / "shards", f"{number:05d}", FORMATS[shape.format], shape.shard_mb * 10**6) as files:
@@ -68,6 +65,12 @@ def write_shard(corpus: Corpus, items: Sequence[Item], folder: Path, number: int
     schema = ROWS.with_metadata({_FILES: json.dumps(written)})
     with written_aside(index_file) as file:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), file)
+    return counts_of(folder, number)
+
+
+def counts_of(folder: Path, number: int) -> tuple[int, int]:
+    """Samples in a finished shard, and tracks that were set aside."""
+    rows = pq.read_table(folder / "shards" / f"{number:05d}.parquet", columns=["num_samples", "problem"]).to_pylist()
     return sum(row["num_samples"] for row in rows), sum(row["problem"] is not None for row in rows)
 
 

@@ -149,20 +149,24 @@ def test_the_cache_is_bounded_and_lets_go_of_what_was_not_used(tmp_path: Path) -
     assert nothing.get("a") is None and not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+def seen(data: Path, root: str, run: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> str:
+    """Digests of the batches of a short training."""
+    monkeypatch.setenv("SEEN", f"{run}.txt")
+    options = command.pretraining(data, run, 6, "--trainer.callbacks+=interruptions.Seen", *more)
+    options[options.index(str(data))] = root
+    command.succeed("fit", *options)
+    return Path(f"{run}.txt").read_text()
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
 def test_training_from_a_server_that_fails_every_tenth_request(
-    server: RangeServer, prepared: Path, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+    server: RangeServer, prepared: Path, tmp_path: Path, workers: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.every = 10
-    more = ("--trainer.callbacks+=interruptions.Seen", "--data.num_workers", workers)
-    for name, root in (("far", server.address), ("near", prepared)):
-        monkeypatch.setenv("SEEN", str(tmp_path / name))
-        options = command.pretraining(prepared, tmp_path / f"run-{name}", 6, *map(str, more))
-        options[options.index(str(prepared))] = str(root)
-        if name == "far":
-            options += ["--data.remote.cache_dir", str(tmp_path / "cache"), "--data.remote.timeout_s", "5"]
-        command.succeed("fit", *options)
-    assert (tmp_path / "far").read_text() == (tmp_path / "near").read_text()
+    more = ("--data.num_workers", workers)
+    cache = ("--data.remote.cache_dir", str(tmp_path / "cache"), "--data.remote.timeout_s", "5")
+    far = seen(prepared, server.address, tmp_path / "far", monkeypatch, *more, *cache)
+    assert far == seen(prepared, str(prepared), tmp_path / "near", monkeypatch, *more)
     assert server.requests > 10
 
 
@@ -190,10 +194,13 @@ def bucket(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         server.stop()
 
 
-def test_s3(bucket: str, prepared: Path, tmp_path: Path) -> None:
+def test_s3(bucket: str, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     far = Prepared(bucket, remote(tmp_path, timeout_s=20.0))
     assert_same(clips_of(far), clips_of(Prepared(prepared)))
     with pytest.raises(FileNotFoundError, match="is no prepared folder"):
         Prepared(bucket + "/other", remote(tmp_path))
     with pytest.raises(FileNotFoundError, match="is no prepared folder"):
         Prepared("s3://nothing/other", remote(tmp_path))
+    cache = ("--data.remote.cache_dir", str(tmp_path / "cache"))
+    near = seen(prepared, str(prepared), tmp_path / "near", monkeypatch)
+    assert seen(prepared, bucket, tmp_path / "far", monkeypatch, *cache) == near

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,8 +29,8 @@ from data_modules.storage import Storage
 
 _log = logging.getLogger(__name__)
 
-_MARGIN_S = 0.05
-"""Decoded beyond either end of a clip, so that the resampler is in its stride there."""
+_MARGIN_N = 1200
+"""Samples decoded beyond either end of a clip, so that the resampler is in its stride there."""
 _ROUNDING_S = 1.0
 """By so much a file may be shorter than its header says; some estimate."""
 
@@ -74,17 +75,18 @@ class AudioFolder(Storage):
         try:
             with soundfile.SoundFile(path) as file:
                 rate = file.samplerate
-                margin = round(_MARGIN_S * rate)
-                first = max(0, int(first_sample * rate / SAMPLE_RATE) - margin)
-                file.seek(first)
-                wanted = int(last_sample * rate / SAMPLE_RATE) + margin + 1 - first
+                # From where a sample of the file and one of ours fall together: less than a second before.
+                step = math.gcd(rate, SAMPLE_RATE)
+                periods = max(0, first_sample - _MARGIN_N) // (SAMPLE_RATE // step)
+                file.seek(periods * (rate // step))
+                skip = first_sample - periods * (SAMPLE_RATE // step)
+                wanted = -(-(last_sample - first_sample + skip + _MARGIN_N) * rate // SAMPLE_RATE)
                 waveform_NC = file.read(wanted, dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, OSError) as error:
             raise BadRecord(f"{path}: cannot be decoded ({error})") from error
         if not np.isfinite(waveform_NC).all():
             raise BadRecord(f"{path}: samples that are not finite numbers (NaN or infinite)")
         resampled = soxr.resample(waveform_NC.mean(axis=1), rate, SAMPLE_RATE, quality="HQ")
-        skip = first_sample - round(first * SAMPLE_RATE / rate)
         crop = resampled[skip : skip + last_sample - first_sample]
         if len(crop) < last_sample - first_sample - _ROUNDING_S * SAMPLE_RATE:
             raise BadRecord(f"{path}: cut short: it should be {entry.duration_s:.1f} s long")

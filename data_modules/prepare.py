@@ -201,7 +201,8 @@ def _lock(stack: contextlib.ExitStack, path: Path, wait: bool, kind: int) -> Non
 def _clear_up(out: Path, numbers: Mapping[int, object] | None) -> None:
     """Removes what a process left that was killed; with numbers, of those shards alone."""
     for stale in [*(out.glob(".*.part") if numbers is None else ()), *(out / "shards").glob(".*.part")]:
-        if numbers is None or int(stale.name[1:6]) in numbers:
+        number = re.match(r"\.(\d+)", stale.name)
+        if numbers is None or (number and int(number[1]) in numbers):
             stale.unlink()
 
 

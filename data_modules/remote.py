@@ -158,7 +158,7 @@ class RemoteFolder(ShardFolder):
         began_s = time.monotonic()
 
         def say(state: tenacity.RetryCallState) -> None:
-            if state.attempt_number in (3, 6) or state.attempt_number % 10 == 0:
+            if state.attempt_number in (2, 5) or state.attempt_number % 10 == 0:
                 error = state.outcome.exception() if state.outcome else None
                 _log.warning(
                     "%s: %s; trying on for %.0f s at most",

@@ -67,11 +67,11 @@ def test_a_server_that_limps(server: RangeServer, prepared: Path, tmp_path: Path
 
 
 def test_a_server_that_stays_away(server: RangeServer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    far = Prepared(server.address, remote(tmp_path, give_up_s=1.5))
+    far = Prepared(server.address, remote(tmp_path, give_up_s=3.0))
     server.every = 1
     with (
         caplog.at_level(logging.WARNING),
-        pytest.raises(OSError, match=r"does not answer: tried for \d+ s, data\.remote\.give_up_s is 1\.5 "),
+        pytest.raises(OSError, match=r"does not answer: tried for \d+ s, data\.remote\.give_up_s is 3 "),
     ):
         clips_of(far)
     assert any("trying on for" in record.getMessage() for record in caplog.records)

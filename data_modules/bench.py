@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 import math
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from rich.console import Console
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from data_modules import SAMPLE_RATE
 from data_modules.clips import RandomClips, Samples
-from data_modules.order import ResumableSampler
+from data_modules.order import Place, ResumableSampler
 from data_modules.pretrain import RawBatch, collate
 from data_modules.remote import Remote
 from data_modules.shards import Prepared
@@ -50,30 +49,28 @@ def bench_data(
     prepared = Prepared(root, remote)
     tracks = prepared.tracks("train")
     clips = RandomClips(tracks, Samples(prepared), clip_s, seed=0)
-    batches = _batches(clips, num_workers)
-    next(batches)
-    console.print(
-        f"{root}: {len(tracks)} tracks, {tracks.lengths.sum() / SAMPLE_RATE / 3600:.1f} h for training; "
-        f"first batch after {time.monotonic() - began_s:.1f} s",
-        highlight=False,
-    )
-    began_s, cpu_s = time.monotonic(), _cpu_s()
-    audio_s, num_damaged = 0.0, 0
-    while time.monotonic() - began_s < seconds:
-        batch = next(batches)
-        audio_s += len(batch.seeds) * clip_s
+    cpu_s = _cpu_s()
+    first_s: list[float] = []
+    num_damaged, counts = 0, []
+    for batch in _batches(clips, num_workers, lambda: bool(first_s) and time.monotonic() - first_s[0] > seconds):
+        counts.append(len(batch.seeds))
         num_damaged += len(batch.problems)
-    wall_s = time.monotonic() - began_s
-    batches.close()  # and with it the workers, whose time counts when they have ended
-    spent_s = _cpu_s() - cpu_s
+        if not first_s:
+            first_s.append(time.monotonic())
+            console.print(
+                f"{root}: {len(tracks)} tracks, {tracks.lengths.sum() / SAMPLE_RATE / 3600:.1f} h for training; "
+                f"first batch after {first_s[0] - began_s:.1f} s",
+                highlight=False,
+            )
+    wall_s, spent_s = time.monotonic() - first_s[0], _cpu_s() - cpu_s
     console.print(
-        f"{audio_s / wall_s:,.0f} audio seconds per second with {num_workers or 1} process"
+        f"{sum(counts[1:]) * clip_s / wall_s:,.0f} audio seconds per second with {num_workers or 1} process"
         f"{'es' if num_workers > 1 else ''} on {_cores()} cores, in clips of {clip_s:g} s",
         highlight=False,
     )
     if num_damaged:
         console.print(f"set aside: {num_damaged} damaged clips")
-    per_core = audio_s / spent_s
+    per_core = sum(counts) * clip_s / spent_s
     cores = math.ceil(gpu_speed / per_core)
     console.print(
         f"{per_core:,.0f} per second of a core: {cores} {'core feeds' if cores == 1 else 'cores feed'} a GPU that "
@@ -82,13 +79,21 @@ def bench_data(
     )
 
 
-def _batches(clips: RandomClips, num_workers: int) -> Generator[RawBatch]:
-    """Epoch after epoch."""
+def _batches(clips: RandomClips, num_workers: int, is_over: Callable[[], bool]) -> Iterator[RawBatch]:
+    """Epoch after epoch; what was begun when it is over is finished, so that no work goes uncounted."""
     size = min(_BATCH, len(clips))
-    for epoch in itertools.count():
-        taken = epoch * (len(clips) // size)
-        sampler = ResumableSampler(len(clips), size, batches_taken=functools.partial(int, taken), order=clips.order)
-        yield from DataLoader(clips, batch_size=size, sampler=sampler, num_workers=num_workers, collate_fn=collate)
+
+    def places() -> Iterator[list[Place]]:
+        taken = 0
+        while True:
+            sampler = ResumableSampler(len(clips), size, batches_taken=partial(int, taken), order=clips.order)
+            for batch in BatchSampler(sampler, size, drop_last=True):
+                if is_over():
+                    return
+                yield batch
+            taken += sampler.steps_an_epoch
+
+    yield from DataLoader(clips, batch_sampler=places(), num_workers=num_workers, collate_fn=collate)
 
 
 def _cpu_s() -> float:

@@ -113,7 +113,8 @@ def test_a_killed_one_goes_on_and_gives_the_same(whole: Path, tmp_path: Path) ->
     give_up = time.monotonic() + 120
     while not (out / "shards" / "00000.parquet").exists() and time.monotonic() < give_up:
         time.sleep(0.05)
-    time.sleep(0.3)
+    while not list((out / "shards").glob(".0000[1-3].pcm.*.part")) and time.monotonic() < give_up:
+        time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert list((out / "shards").glob(".*.part")), "it was killed while it wrote a shard"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from typing import Any
 
 from rich.console import Console
 from torch.utils.data import BatchSampler, DataLoader
@@ -87,7 +88,8 @@ def _batches(clips: RandomClips, num_workers: int, is_over: Callable[[], bool]) 
         taken = 0
         while True:
             sampler = ResumableSampler(len(clips), size, batches_taken=partial(int, taken), order=clips.order)
-            for batch in BatchSampler(sampler, size, drop_last=True):
+            batches: Iterable[Any] = BatchSampler(sampler, size, drop_last=True)  # type: ignore[arg-type]
+            for batch in batches:  # of places, for which torch has no type
                 if is_over():
                     return
                 yield batch

@@ -8,7 +8,7 @@ DEMO := runs/demo
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install dev check lint types format clean
+.PHONY: help demo test bench install dev check lint types format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ demo: $(VENV)/.installed  ## from nothing to a leaderboard: fetch, render, pretr
 
 test: $(VENV)/.dev  ## all tests, warnings as errors (under 10 minutes on 2 cores)
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
+
+bench: $(VENV)/.dev  ## our encoder against the public way of building it (BENCH='--what train' for one part)
+	$(BIN)/musicfm bench $(BENCH)
 
 install: $(VENV)/.installed  ## .venv with the project in it
 

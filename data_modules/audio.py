@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +29,9 @@ _STREAMED_BYTES = 0x7FFFFFFF
 """Programs that write to a pipe leave 0 or a size from here up in the header, since they cannot know it."""
 
 _CHUNK = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+_STDERR = threading.Lock()
+"""Of two threads that put stderr aside at once, one would put back what the other had put there."""
+
 _OGG_CUT = ("lacks an end-of-stream bit", "without an End-Of-Stream flag")
 
 
@@ -43,7 +51,7 @@ def read_audio(path: Path) -> NDArray[np.float32]:
     chunks: list[NDArray[np.float32]] = []
     num_read = 0
     try:
-        with soundfile.SoundFile(path) as file:
+        with _silent_decoders(), soundfile.SoundFile(path) as file:
             rate, num_frames, log = file.samplerate, file.frames, file.extra_info
             resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
             while True:
@@ -90,6 +98,25 @@ def describe(path: Path) -> Description:
             return Description(origin, words or None, file.frames / file.samplerate)
     except (soundfile.SoundFileError, OSError) as error:
         raise BadTrack(f"{path}: cannot be read as audio ({error})") from error
+
+
+@contextlib.contextmanager
+def _silent_decoders() -> Iterator[None]:
+    """Keeps from stderr what C libraries write there past Python, as mpg123 does of every damaged frame."""
+    with _STDERR:
+        try:
+            sys.stderr.flush()
+            kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        except (OSError, ValueError, AttributeError):  # a process without stderr
+            yield
+            return
+        os.dup2(nothing, 2)
+        os.close(nothing)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _check_whole(path: Path, num_read: int, num_frames: int, rate: int, log: str) -> None:

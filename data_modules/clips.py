@@ -104,6 +104,7 @@ class RandomClips(Dataset[Clip]):
         self.seed = seed
         self.with_labels = with_labels
         self._first = np.concatenate([[0], np.cumsum(clips_of(entries, clip_s))])
+        self._order: tuple[int, NDArray[Any]] = (-1, np.zeros(0))  # of an epoch; for those who ask without a sampler
 
     def order(self, epoch: int) -> NDArray[Any]:
         """Number of the clip at each position of an epoch, for `ResumableSampler`."""
@@ -122,9 +123,18 @@ class RandomClips(Dataset[Clip]):
         self.source.expect([(entry, start_s, self.clip_s) for entry, start_s in crops])
         return [self._clip(place, *crop) for place, crop in zip(places, crops, strict=True)]
 
+    def place(self, item: int) -> tuple[Entry, float]:
+        """Where a clip lies: its track, and its start in seconds."""
+        return self._crop(self._place(item))
+
     def _place(self, item: int) -> Place:
         epoch, position = divmod(item, len(self))
-        return Place(item, int(self.order(epoch)[position]))
+        if self._order[0] != epoch:
+            self._order = (epoch, self.order(epoch))
+        return Place(item, int(self._order[1][position]))
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_order": (-1, np.zeros(0))}
 
     def _crop(self, place: Place) -> tuple[Entry, float]:
         epoch = place.item // len(self)

@@ -6,7 +6,6 @@ import os
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from rich.console import Console
@@ -65,14 +64,8 @@ def _examined(corpus: Corpus, items: Sequence[Item], jobs: int, console: Console
     parts = [(items[at : at + _PART], at) for at in range(0, len(items), _PART)]
     numbered = [(len(part), (corpus, part, at)) for part, at in parts]
     found: dict[int, Examined] = {}
-    try:
-        for first, results in over_tracks(_part, numbered, _seconds, jobs, f"doctor {corpus.name}", console):
-            found.update(enumerate(results, start=first))
-    except BrokenProcessPool as error:
-        raise OSError(
-            f"a process that read {corpus.name} was killed, most often for want of memory; "
-            f"give the same command again with fewer --jobs than {jobs}"
-        ) from error
+    for first, results in over_tracks(_part, numbered, _seconds, jobs, f"doctor {corpus.name}", console):
+        found.update(enumerate(results, start=first))
     return [found[number] for number in sorted(found)]
 
 

@@ -15,7 +15,7 @@ FUNCTIONS = ("intro", "verse", "chorus", "bridge", "inst", "outro", "silence")
 """The seven functions of sections in the study (SpecTNT's on Harmonix)."""
 
 _LETTER = re.compile(r"[A-Z]+[0-9]*'*")
-_BEAT = re.compile(r"[1-9][0-9]*|\?")
+_BEAT = re.compile(r"[1-9][0-9]{0,8}|\?")
 _SLACK_S = 0.05
 """Labels may overrun the audio by this much: annotation tools round, encoders pad and trim."""
 

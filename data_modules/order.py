@@ -82,12 +82,16 @@ class ResumableSampler(Sampler[Place]):
         at = -1
         order: NDArray[Any] = np.zeros(0)
         for batch in range(taken, last):
-            first = batch * self.global_batch + self.rank * self.local_batch
-            for item in range(first, first + self.local_batch):
+            for item in self.items(batch, self.rank):
                 epoch, position = divmod(item, self.length)
                 if epoch != at:
                     at, order = epoch, self.order(epoch)
                 yield Place(item, int(order[position]))
+
+    def items(self, batch: int, rank: int) -> range:
+        """What a rank is given in its batch of that number, counted over all epochs."""
+        first = batch * self.global_batch + rank * self.local_batch
+        return range(first, first + self.local_batch)
 
 
 def check_global_batch(before: int | None, now: int, world_size: int) -> None:

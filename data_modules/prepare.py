@@ -9,7 +9,6 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -223,13 +222,7 @@ def _write_shards(
     )
     missing = sorted(set(groups) - set(whole))
     parts = [(len(groups[number]), (corpus, groups[number], out, number, shape)) for number in missing]
-    try:
-        for _ in over_tracks(
-            write_shard, parts, lambda done: done[0] / SAMPLE_RATE, jobs, f"prepare {corpus.name}", console, begun
-        ):
-            pass
-    except BrokenProcessPool as error:
-        raise OSError(
-            f"a process that prepared {corpus.name} was killed, most often for want of memory; finished "
-            f"shards are kept: give the same command again with fewer --jobs than {jobs}"
-        ) from error
+    for _ in over_tracks(
+        write_shard, parts, lambda done: done[0] / SAMPLE_RATE, jobs, f"prepare {corpus.name}", console, begun
+    ):
+        pass

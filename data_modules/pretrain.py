@@ -108,6 +108,27 @@ class PretrainData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Clip]:
         """Clips from where the run stands, for this rank."""
+        clips, sampler = self._training()
+        return self._loader(clips, sampler)
+
+    def training_clips(self, batch: int) -> list[list[dict[str, Any]]]:
+        """What each rank is trained on in its batch of that number, counted from 0 over all epochs.
+
+        Returns:
+            By rank and clip: `track_id`, `start_s`, and `seed`, from which its mask is drawn.
+        """
+        clips, sampler = self._training()
+        ranks = [sampler.items(batch, rank) for rank in range(self._trainer().world_size)]
+        return [
+            [
+                {"track_id": entry.track_id, "start_s": round(start_s, 4), "seed": mixed_seed(self.seed, item)}
+                for item in items
+                for entry, start_s in [clips.place(item)]
+            ]
+            for items in ranks
+        ]
+
+    def _training(self) -> tuple[RandomClips, ResumableSampler]:
         trainer = self._trainer()
         clips = RandomClips(self.prepared.tracks("train"), Samples(self.prepared), self.clip_s, self.seed)
         sampler = ResumableSampler(
@@ -118,7 +139,7 @@ class PretrainData(L.LightningDataModule):
             batches_taken=lambda: trainer.fit_loop.epoch_loop.batch_progress.total.ready,
             order=clips.order,
         )
-        return self._loader(clips, sampler)
+        return clips, sampler
 
     def val_dataloader(self) -> DataLoader[Clip]:
         """The same clips, with the same masks, at every validation."""

@@ -6,6 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -39,7 +40,7 @@ def over_tracks(
         begun: Tracks, and seconds of audio, that were done before; they count, but not for the time that is left.
 
     Raises:
-        BrokenProcessPool: A process was killed.
+        OSError: A process was killed; the message says what to do.
         Exception: What `work` raises; what has not begun by then is not begun.
     """
     columns = (
@@ -72,5 +73,10 @@ def over_tracks(
                     estimate = f", about {left} left" if done < total else ""
                     console.print(f"{title}: {done} of {total} tracks, {hours:.2f} h{estimate}", highlight=False)
                 yield result
+        except BrokenProcessPool as error:
+            raise OSError(
+                f"{title}: a process was killed, most often for want of memory; what is finished is kept where it is "
+                f"written: give the same command again with fewer processes (--jobs) than {jobs}"
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

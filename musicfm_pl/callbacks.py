@@ -17,6 +17,8 @@ from rich.console import Console
 from data_modules.order import mixed_seed
 from data_modules.pretrain import PretrainData
 from musicfm_pl.encoders.base import Encoder
+from musicfm_pl.encoders.encoder_file import FILE, EncoderFile, write_encoder
+from musicfm_pl.guard import TrainingGuard
 from musicfm_pl.heads.base import Estimate
 from musicfm_pl.protocol_table import show_protocols
 from musicfm_pl.protocols.presets import OWN
@@ -92,6 +94,8 @@ class ResultsWriter(L.Callback):
             for name, value in trainer.callback_metrics.items()
             if name.startswith("val/")
         }
+        guards = [callback for callback in trainer.callbacks if isinstance(callback, TrainingGuard)]  # type: ignore[attr-defined]
+        stability = {name: float(count) for guard in guards for name, count in guard.counts.items()}
         steps = pl_module.trained_steps
         clips = steps * data.batch_size * trainer.world_size * trainer.accumulate_grad_batches
         self._write(
@@ -103,7 +107,7 @@ class ResultsWriter(L.Callback):
             split="val",
             num_tracks=len(data.prepared.split("val")),
             layer=None,
-            summary={**figures, "steps": float(steps), "audio_hours": clips * data.clip_s / 3600},
+            summary={**figures, **stability, "steps": float(steps), "audio_hours": clips * data.clip_s / 3600},
             notes=[],
             tracks=[],
         )
@@ -151,19 +155,24 @@ class LastCheckpoint(Checkpoint):
         self.file = file
         self.every_n_steps = every_n_steps
         self._saved_step = 0
+        self._due = False  # a validation fell between the batches of a step
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """When it is time; gradients that wait for more batches are not saved."""
         step = trainer.global_step
-        if self.every_n_steps and step % self.every_n_steps == 0 and step != self._saved_step:
+        on_time = self.every_n_steps and step % self.every_n_steps == 0 and step != self._saved_step
+        if (on_time or self._due) and not _within_step(trainer):
             self._save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Once more, so that what is known of the best checkpoint is in it."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking and trainer.global_step:
-            self._save(trainer)
+            if _within_step(trainer):
+                self._due = True
+            else:
+                self._save(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The finished model."""
@@ -171,9 +180,39 @@ class LastCheckpoint(Checkpoint):
             self._save(trainer)
 
     def _save(self, trainer: L.Trainer) -> None:
-        self._saved_step = trainer.global_step
+        self._saved_step, self._due = trainer.global_step, False
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             trainer.save_checkpoint(self.file, weights_only=False)
+
+
+def _within_step(trainer: L.Trainer) -> bool:
+    """Whether there are gradients that wait for more batches."""
+    loop = trainer.fit_loop.epoch_loop
+    return not (loop._accumulated_batches_reached() or loop._num_ready_batches_reached())
+
+
+class EncoderWriter(L.Callback):
+    """Writes `checkpoints/encoder.safetensors` of a pretraining run anew with every checkpoint.
+
+    Args:
+        run_dir: Of the run; it holds the `config.yaml` that goes into the file.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """From the weights as they were brought together for the checkpoint, on the first rank."""
+        if not isinstance(pl_module, MaskedTokenModel) or not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        weights = {
+            name.removeprefix("encoder."): value
+            for name, value in checkpoint["state_dict"].items()
+            if name.startswith("encoder.")
+        }
+        config = yaml.safe_load((self.run_dir / "config.yaml").read_text())
+        mel = trainer.datamodule.mel_settings()  # type: ignore[attr-defined]
+        write_encoder(self.run_dir / "checkpoints" / FILE, EncoderFile(config, weights, mel, trainer.global_step))
 
 
 class StepSeed(L.Callback):

@@ -18,9 +18,13 @@ OTHER_COMMANDS = {
     "merge": "make one folder of the parts that `prepare --part` wrote",
     "export": "write a prepared folder as one tar of FLAC files, for exchange",
     "bench_data": "how fast clips come from a source, and how many cores feed a GPU",
+    "kmeans": "fit the centroids of k-means tokens to a prepared folder",
     "baseline": "judge a published method that learns nothing, beside trained heads",
     "embed": "write a pretrained encoder's hidden states of audio files",
+    "plan": "say what a pretraining run will take: parameters, memory, GPU hours",
+    "bench": "measure our encoder against the public way of building the same model",
     "grid": "list or run the cells of a grid of experiments",
+    "curves": "show how pretraining runs went: loss beside chance, use of the codebook",
     "leaderboard": "regenerate the tables from the results of runs",
 }
 
@@ -74,6 +78,14 @@ def _runner(command: str) -> Callable[[Sequence[str]], None]:
         from musicfm_pl.experiment import run_experiment
 
         return lambda rest: run_experiment(command, rest)
+    if command == "plan":
+        from musicfm_pl.costs.plan import run_plan
+
+        return run_plan
     from musicfm_pl.commands import run_command
 
     return lambda rest: run_command(command, rest)
+
+
+if __name__ == "__main__":  # what torchrun and `python -m` start
+    main()

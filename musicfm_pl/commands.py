@@ -13,6 +13,7 @@ from jsonargparse import auto_cli
 
 from data_modules import corpora
 from data_modules.corpora.base import Corpus
+from musicfm_pl.corpus_arguments import require
 
 
 def run_command(command: str, arguments: Sequence[str]) -> None:
@@ -29,7 +30,7 @@ def arguments_of(command: str, arguments: Sequence[str]) -> list[str]:
     """Arguments as jsonargparse takes them: short names of corpora and tasks are class paths.
 
     Raises:
-        ValueError: There is no such name.
+        ValueError: There is no such name, or a corpus lacks an argument that it needs.
     """
     if command in ("prepare", "doctor"):
         return _corpus_by_name(arguments)
@@ -65,6 +66,18 @@ def _function(command: str) -> Callable[..., Any]:
         from musicfm_pl.embed import embed_files
 
         return embed_files
+    if command == "kmeans":
+        from musicfm_pl.kmeans import kmeans
+
+        return kmeans
+    if command == "curves":
+        from musicfm_pl.curves import curves
+
+        return curves
+    if command == "bench":
+        from musicfm_pl.bench.command import bench
+
+        return bench
     if command == "grid":
         from musicfm_pl.grid import grid
 
@@ -80,7 +93,13 @@ def _corpus_by_name(arguments: Sequence[str]) -> list[str]:
         "--corpus.root" + argument.removeprefix("--root") if argument.partition("=")[0] == "--root" else argument
         for argument in arguments
     ]
-    return _by_name(renamed, "--corpus", "--corpus", corpora, Corpus)
+    result = _by_name(renamed, "--corpus", "--corpus", corpora, Corpus)
+    for argument, following in zip(result, [*result[1:], ""], strict=True):
+        flag, _, value = argument.partition("=")
+        class_path = value or following
+        if flag == "--corpus" and class_path.startswith(f"{corpora.__name__}."):
+            require(class_path, flag, result)
+    return result
 
 
 def _method_by_task(arguments: Sequence[str]) -> list[str]:

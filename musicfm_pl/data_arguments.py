@@ -21,9 +21,10 @@ def settle_data_arguments(arguments: Sequence[str], record: Path | None) -> list
         record: The `config.yaml` of the run, where the experiment is named by that.
 
     Raises:
-        ValueError: There is no corpus of that name.
+        ValueError: There is no corpus of that name, or it needs an argument that is not given.
     """
     result: list[str] = []
+    named = ""
     for argument in arguments:
         # One word for option and value, so that the value can be looked at.
         if result and result[-1] in ("--data.corpus", "--data.init_args.corpus"):
@@ -31,8 +32,14 @@ def settle_data_arguments(arguments: Sequence[str], record: Path | None) -> list
         if _is(argument, "corpus") and "=" in argument:
             flag, _, value = argument.partition("=")
             argument = f"{flag}={_class_path(value)}"
+            if argument != f"{flag}={value}":
+                named = argument.partition("=")[2]
         result.append(argument)
     has_corpus, has_root = (any(_is(argument, key) for argument in result) for key in ("corpus", "root"))
+    if named:
+        from musicfm_pl.corpus_arguments import require
+
+        require(named, "--data.corpus", [argument for argument in result if argument.startswith("--data.")])
     if has_corpus:
         return ["--data.corpus=null", *([] if has_root else ["--data.root=null"]), *result]
     if has_root and record is not None and _names_corpus(record):

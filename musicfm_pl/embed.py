@@ -17,7 +17,7 @@ from data_modules.mel import Features, LogMel
 from data_modules.shards import written_aside
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.encoders.pretrained import Pretrained
-from musicfm_pl.systems.windows import Window, cut, in_batches, plan, stitch
+from musicfm_pl.systems.windows import Window, bounds, in_batches, plan, stitch
 
 
 @torch.no_grad()
@@ -72,10 +72,11 @@ def embed(
     def parts() -> Iterator[tuple[Tensor, int]]:
         for number in order:
             heard = features(waveforms[number][None].to(device).float())
-            for part in cut(heard, heard.dim() - 1, windows[number], SAMPLE_RATE / hop):
+            under = bounds(heard.shape[-1], windows[number], SAMPLE_RATE / hop)
+            for part in encoder.local_windows(heard, under):
                 yield part, 0
 
-    pieces = in_batches(parts(), batch_size, lambda part, _: encoder.stacked(part, layer))
+    pieces = in_batches(parts(), batch_size, lambda part, _: encoder.from_local(part, layer))
     found: dict[int, Tensor] = {}
     for number in order:
         firsts = [round(window.start_s / float(token_s)) for window in windows[number]]

@@ -14,17 +14,21 @@ from typing import Any
 import jsonargparse
 import lightning as L
 import yaml
+from jsonargparse import ArgumentParser
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 import musicfm_pl.encoders.pretrained  # noqa: F401 - known by its short name: `--model.encoder Pretrained`
-from musicfm_pl.callbacks import LastCheckpoint, PredictionWriter, ProgressLines, ResultsWriter, StepSeed
+from musicfm_pl.callbacks import EncoderWriter, LastCheckpoint, PredictionWriter, ProgressLines, ResultsWriter, StepSeed
 from musicfm_pl.config import expand_extends, last_config, layers, run_directory
 from musicfm_pl.data_arguments import settle_data_arguments
+from musicfm_pl.guard import TrainingGuard
 from musicfm_pl.provenance import IGNORED_KEYS
 from musicfm_pl.results import ResultError, Role, read_result
+from musicfm_pl.systems.cross_rank_norm import CrossRankNorm
 from musicfm_pl.systems.pretrain import MaskedTokenModel
+from musicfm_pl.throughput import Throughput
 
 jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
 
@@ -70,9 +74,10 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
         {k: v for part in ("model", "data", "seed_everything") for k, v in leaves(c.get(part), part).items()}
         for c in (before, now)
     )
-    # Data may move; the mel statistics in the checkpoint tell whether they are still the same. The batch of a device
-    # follows from their number; the checkpoint has that of all. Protocols are of tests.
+    # Data and files of tokens may move: mel statistics and digests in the checkpoint tell whether they are still the
+    # same. The batch of a device follows from their number; the checkpoint has that of all. Protocols are of tests.
     movable = {"data.root", "data.corpus.root", "data.batch_size", "data.max_damaged", "model.protocols"}
+    movable |= {"model.tokenizer.file", "model.tokenizer.teacher.run"}
     return {
         key
         for key in (old.keys() | new.keys()) - movable
@@ -102,6 +107,8 @@ class ExperimentCLI(LightningCLI):
             help="Directory of the run; by default the YAML's path names it: runs/tasks/beat.",
         )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(TrainingGuard, "guard")
+        parser.add_lightning_class_args(Throughput, "throughput")
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
     def before_instantiate_classes(self) -> None:
@@ -126,9 +133,16 @@ class ExperimentCLI(LightningCLI):
         if getattr(self.datamodule, "corpus", None) is not None:
             # The record says where the data of a corpus lie, and so which corpus the run is of.
             config.data.init_args.root = self.datamodule.root
+        if config.trainer.sync_batchnorm and config.trainer.accelerator == "cpu":
+            plugins = self.config_init[self.subcommand].trainer.plugins or []
+            kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), CrossRankNorm()]
         if config.trainer.logger in (None, True):
             kwargs["logger"] = TensorBoardLogger(self.run_dir, name="", version="")
-        writers = [ResultsWriter(self.run_dir, config.name, config.role), PredictionWriter(self.run_dir)]
+        writers = [
+            ResultsWriter(self.run_dir, config.name, config.role),
+            PredictionWriter(self.run_dir),
+            EncoderWriter(self.run_dir),
+        ]
         named = self.config_init[self.subcommand].trainer.callbacks or []
         # A bar is for eyes: a log gets lines.
         if not sys.stdout.isatty():
@@ -199,7 +213,9 @@ def run_experiment(command: str, arguments: Sequence[str]) -> None:
         given = settle_data_arguments(with_config, record=None if last_config(given) else last_config(with_config))
     _quieten()
     # Lightning warns when it is given arguments beside those of the process: these are those of the process.
-    sys.argv = ["musicfm", command, *expand_extends(given)]
+    # The first of them stays if it is a script: Lightning starts the other ranks by it.
+    script = sys.argv[0] if Path(sys.argv[0]).is_file() else "musicfm"
+    sys.argv = [script, command, *expand_extends(given)]
     try:
         _run_cli()
     except RuntimeError as error:
@@ -211,8 +227,31 @@ def run_experiment(command: str, arguments: Sequence[str]) -> None:
         ) from error
 
 
-def _run_cli() -> None:
-    ExperimentCLI(
+def fit_parser() -> ArgumentParser:
+    """The parser of `musicfm fit`'s options, for those who look at an experiment without running it."""
+    try:
+        _run_cli(_ParserOnly, run=False)
+    except _ParserBuilt as built:
+        return built.parser
+    raise AssertionError("LightningCLI parses what it is given")
+
+
+class _ParserBuilt(Exception):
+    def __init__(self, parser: ArgumentParser) -> None:
+        super().__init__()
+        self.parser = parser
+
+
+class _ParserOnly(ExperimentCLI):
+    """Stops before it parses the arguments of the process."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: object) -> None:
+        """Hands out the parser."""
+        raise _ParserBuilt(parser)
+
+
+def _run_cli(cli: type[ExperimentCLI] = ExperimentCLI, run: bool = True) -> None:
+    cli(
         model_class=L.LightningModule,
         datamodule_class=L.LightningDataModule,
         subclass_mode_model=True,
@@ -222,6 +261,7 @@ def _run_cli() -> None:
         save_config_kwargs={"overwrite": True},
         parser_kwargs={"parser_mode": "omegaconf+", "prog": "musicfm"},
         auto_configure_optimizers=False,
+        run=run,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
@@ -68,7 +69,7 @@ def _section(table: Table) -> str:
         label = f"{escape(row.label)}<small>{parameters(row)} parameters</small>"
         rows.append([label, *_cells(table, row.cells)])
     titles = ["Encoder", *(figure.title for figure in table.columns)]
-    said = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in facts(table))
+    said = "".join(f"<div><dt>{escape(name)}</dt><dd>{_marked(text)}</dd></div>" for name, text in facts(table))
     parts = [
         f"<section>\n<h2>{escape(heading(table))}</h2>",
         f"<p>{escape(ABOUT[table.stage])}</p>",
@@ -82,6 +83,11 @@ def _section(table: Table) -> str:
     if table.comparisons:
         parts.append(_question(table))
     return "\n".join(part for part in parts if part) + "\n</section>\n"
+
+
+def _marked(text: str) -> str:
+    """Text in HTML, with what stands between backticks as code, which is not broken at its hyphens."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
 
 
 def _cells(table: Table, cells: Sequence[Cell]) -> Iterable[str]:

@@ -92,7 +92,7 @@ def facts(table: Table) -> list[tuple[str, str]]:
     seeds = f"{len(table.seeds)} ({', '.join(map(str, table.seeds))})" if table.seeds else "none: nothing is drawn"
     protocol = table.protocol
     if table.other_protocols:
-        protocol += f" (the same runs also under {', '.join(table.other_protocols)}: --protocol NAME)"
+        protocol += f" (the same runs also under {', '.join(table.other_protocols)}: `--protocol NAME`)"
     return [
         ("Corpus", corpus),
         ("Licence", table.licence),

@@ -17,7 +17,7 @@ IGNORED_KEYS = frozenset(
         # where things are put
         *("run_dir", "default_root_dir", "dirpath", "save_dir", "ckpt_path", "config"),
         # what is shown
-        *("logger", "log_every_n_steps", "verbose", "profiler"),
+        *("logger", "log_every_n_steps", "verbose", "profiler", "throughput"),
         *("enable_progress_bar", "enable_model_summary", "progress"),
         # how many processes load the same data
         *("num_workers", "prefetch_factor", "persistent_workers", "pin_memory"),

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jsonargparse
-import lightning as L
 import pytest
 import torch
 import yaml
-from lightning.pytorch.cli import LightningArgumentParser
 
 from data_modules.pretrain import PretrainData
 from musicfm_pl.baselines.evaluate import baseline
@@ -20,7 +18,7 @@ from musicfm_pl.commands import arguments_of
 from musicfm_pl.config import expand_extends, layers
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.encoders.rates import check_rate
-from musicfm_pl.experiment import ExperimentCLI
+from musicfm_pl.experiment import fit_parser
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -31,47 +29,40 @@ TASKS = sorted((EXPERIMENTS / "tasks").glob("*.yaml"))
 SMALL_PRETRAIN = [
     EXPERIMENTS / name for name in ("demo/pretrain.yaml", "study_small/pretrain.yaml", "study_small/deep.yaml")
 ]
-SIZES = {f"pretrain/fm{number}": 330e6 for number in range(3, 8)} | {"pretrain/small": 2e6}
-"""Parameters of the encoders, as the study and the files have it."""
+STUDY = {f"pretrain/fm{number}": 330e6 for number in range(1, 10)} | {"pretrain/fm8": 660e6}
+"""Parameters as published, of encoder and prediction layer."""
+SIZES = {"tiny": 0.03e6, "2m": 2e6, "10m": 10e6, "30m": 30e6, "90m": 90e6}
+"""Parameters of the encoder that the axes of sizes promise, whichever it is."""
+CORPUS = {"pretrain/fm9": ("--data.corpus.root", "unused")}
+"""What must be said of an experiment that names its corpus."""
 
 
 def name_of(file: Path) -> str:
     return file.relative_to(EXPERIMENTS).with_suffix("").as_posix()
 
 
-class _FoundParser(Exception):
-    pass
-
-
-class _OnlyParser(ExperimentCLI):
-    """Stops before it parses the arguments of a process, and so before it builds models."""
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: object) -> None:
-        raise _FoundParser(parser)
-
-
 @pytest.fixture(scope="module")
 def parser() -> jsonargparse.ArgumentParser:
     """Of `musicfm fit`, as the real command builds it."""
-    with pytest.raises(_FoundParser) as found:
-        _OnlyParser(
-            model_class=L.LightningModule,
-            datamodule_class=L.LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            seed_everything_default=0,
-            parser_kwargs={"parser_mode": "omegaconf+", "prog": "musicfm"},
-            auto_configure_optimizers=False,
-            run=False,
-        )
-    found_parser = found.value.args[0]
-    assert isinstance(found_parser, jsonargparse.ArgumentParser)
-    return found_parser
+    return fit_parser()
 
 
 def parsed(parser: jsonargparse.ArgumentParser, *files: Path, more: tuple[str, ...] = ()) -> jsonargparse.Namespace:
     arguments = [argument for file in files for argument in ("--config", str(file))]
     return parser.parse_args(expand_extends([*arguments, *more]))
+
+
+def built(settings: jsonargparse.Namespace) -> Encoder:
+    encoders = jsonargparse.ArgumentParser()
+    encoders.add_subclass_arguments(Encoder, "encoder")
+    with torch.device("meta"):
+        encoder = encoders.instantiate(jsonargparse.Namespace(encoder=settings)).encoder
+    assert isinstance(encoder, Encoder)
+    return encoder
+
+
+def size_of(encoder: Encoder) -> int:
+    return sum(parameter.numel() for parameter in encoder.parameters())
 
 
 @pytest.mark.parametrize("file", ALL, ids=name_of)
@@ -96,19 +87,34 @@ def test_what_it_extends_is_there_and_it_is_no_copy(file: Path) -> None:
 @pytest.mark.parametrize("file", [*PRETRAIN, *SMALL_PRETRAIN], ids=name_of)
 def test_pretraining_parses_and_fits_together(file: Path, parser: jsonargparse.ArgumentParser) -> None:
     """The encoder is built on the meta device: its shapes are real, its weights take no memory."""
-    config = parsed(parser, file, more=("--data.root", "unused"))
+    config = parsed(parser, file, more=CORPUS.get(name_of(file), ("--data.root", "unused")))
     assert config.name
     assert config.model.class_path == f"{MaskedTokenModel.__module__}.MaskedTokenModel"
     assert config.data.class_path == f"{PretrainData.__module__}.PretrainData"
     model, data = config.model.init_args, config.data.init_args
-    encoders = jsonargparse.ArgumentParser()
-    encoders.add_subclass_arguments(Encoder, "encoder")
-    with torch.device("meta"):
-        encoder = encoders.instantiate(jsonargparse.Namespace(encoder=model.encoder)).encoder
+    encoder = built(model.encoder)
     check_rate(model.rate_hz, data.features.get("init_args", data.features).hop_length, encoder.stride)
-    size = sum(parameter.numel() for parameter in encoder.parameters())
-    assert size == pytest.approx(SIZES.get(name_of(file), size), rel=0.15)
+    if published := STUDY.get(name_of(file)):
+        num_codes = model.tokenizer.init_args.get("num_codes") or 500  # k-means: HuBERT's, its own file says
+        assert size_of(encoder) + (encoder.dim + 1) * num_codes == pytest.approx(published, rel=0.05)
     assert config.trainer.max_steps > 0 and config.trainer.max_epochs == -1
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("encoder", ["conformer", "bert"])
+def test_small_sizes_of_both_encoders_lie_on_one_axis(
+    size: str, encoder: str, parser: jsonargparse.ArgumentParser
+) -> None:
+    axes = EXPERIMENTS / "axes"
+    layers = (
+        EXPERIMENTS / "base" / "pretrain.yaml",
+        axes / "encoder" / f"{encoder}.yaml",
+        axes / "size" / f"{size}.yaml",
+    )
+    small = built(parsed(parser, *layers, more=("--data.root", "unused")).model.init_args.encoder)
+    assert size_of(small) == pytest.approx(SIZES[size], rel=0.5 if size == "tiny" else 0.1)
+    if size != "tiny":
+        assert small.num_layers == {"conformer": 12, "bert": 24}[encoder]
 
 
 @pytest.mark.parametrize("file", TASKS, ids=name_of)

@@ -19,7 +19,7 @@ from data_modules.spans import Spans
 SUFFIXES = (".beats", ".txt")
 """Files of beats, in the order of preference where a track has both."""
 
-_POSITION = re.compile(r"(?P<whole>[0-9]+)(?:\.(?P<part>[0-9]+))?")
+_POSITION = re.compile(r"(?P<whole>[0-9]{1,9})(?:\.(?P<part>[0-9]{1,18}))?")
 _NO_BEAT = -1
 """As a time it says that there is none (Ballroom, Hainsworth): mirdata's loaders treat it so too."""
 

@@ -56,6 +56,6 @@ def _times_s(path: Path, kind: str) -> list[float]:
         annotations = json.loads(path.read_text("utf-8"))["annotations"]
         data = [one["data"] for one in annotations if one.get("sandbox", {}).get("annotation_type") == kind]
         times = [str(observation["time"]) for observations in data[:1] for observation in observations]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadTrack(f"{path}: cannot be read as a JAMS file of GTZAN-Rhythm ({error!r})") from error
     return [number(text, f"{path}:{place}") for place, text in enumerate(times, start=1)]

@@ -82,7 +82,7 @@ class BeatThisAnnotations(Corpus):
             return True
         try:
             return bool(json.loads(path.read_text("utf-8"))["has_downbeats"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f'{path}: expected {{"has_downbeats": true}} or false ({error!r})') from error
 
     @cached_property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.labelled_audio import gaps_of, load_labelled
 from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
 from data_modules.corpora.notes import joined, map_note
+from data_modules.corpora.tables import read_records
 
 Chords = Literal["full", "majmin", "majmininv", "majmin7", "majmin7inv"]
 _INDEX = "billboard-2.0-index.csv"
@@ -44,6 +44,7 @@ class Billboard(Corpus):
     name: str = "billboard"
     licence: str = "CC0 (McGill Billboard annotations); audio: the user's own"
     expected_tracks = 890
+    """As in mirdata's table of data sets: entries, of which several may be of one song."""
 
     def __init__(
         self, root: Path, audio: Path | None = None, chords: Chords = "full", label_map: Path | None = None
@@ -97,9 +98,8 @@ class Billboard(Corpus):
         indexed: dict[str, str] = {}
         for path in (self._folder / _INDEX, self._folder.parent / _INDEX):
             if path.is_file():
-                with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-                    rows = [row for row in csv.DictReader(file) if (row.get("id") or "").isdecimal()]
-                indexed = {f"{int(row['id']):04d}": row.get("artist") or "" for row in rows}
+                rows = read_records(path, ("id", "artist"), "the index of the Billboard annotations")
+                indexed = {row["id"].zfill(4): row["artist"] for row in rows}
                 break
         return {name: indexed.get(name) or self._artist(name) for name in self._entries}
 

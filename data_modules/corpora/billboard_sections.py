@@ -9,8 +9,9 @@ from pathlib import Path
 from data_modules.corpora.base import BadTrack
 from data_modules.corpora.lab_files import read_events
 from data_modules.corpora.label_rows import Label
-from data_modules.labels import is_letter
 
+_LETTER = re.compile(r"[A-Z]'*")
+"""Of a section. Longer words in capitals are functions: VERSE."""
 _HEADER = re.compile(r"^# (\w+): (.*?)\s*$", re.MULTILINE)
 
 
@@ -49,7 +50,7 @@ def read_sections(path: Path, duration_s: float) -> list[Label]:
         if words[0].lower() == "end":
             end_s = row.start_s
             break
-        function = next((word for word in words if not is_letter(word)), words[0])
+        function = next((word for word in words if not _LETTER.fullmatch(word)), words[0])
         starts.append(replace(row, label=function))
     ends_s = [row.start_s for row in starts[1:]] + [max(end_s, starts[-1].start_s)] if starts else []
     return [replace(row, end_s=end_s) for row, end_s in zip(starts, ends_s, strict=True)]

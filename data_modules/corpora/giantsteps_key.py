@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import final
 
@@ -10,9 +11,8 @@ from data_modules import SAMPLE_RATE
 from data_modules.audio import SUFFIXES, read_audio
 from data_modules.corpora import audio_files, key_labels
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
-from data_modules.corpora.label_rows import number
+from data_modules.corpora.label_rows import Label, number, spans
 from data_modules.corpora.remarks import without_audio
-from data_modules.labels import check
 from data_modules.spans import Spans
 
 _FOLDERS = ("key", "giantsteps")
@@ -35,6 +35,8 @@ class GiantStepsKey(Corpus):
     name = "giantsteps-key"
     licence = "annotations: no licence stated (Knees et al., ISMIR 2015); audio: previews of Beatport, not free"
     expected_tracks = 604
+    """As JukeMIR's tests count (github.com/p-lambda/jukemir, `jukemir/datasets/test.py`). The 500 of mirdata are
+    GiantSteps+, another edition."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
@@ -110,15 +112,13 @@ def read_key(path: Path, duration_s: float) -> Spans:
     except (OSError, UnicodeDecodeError) as error:
         raise BadTrack(f"{path}: cannot be read ({error})") from error
     rows = _rows(text, path)
-    ends_s = [start_s for start_s, _ in rows[1:]] + [duration_s]
-    spans = Spans.of((start_s, end_s, key) for (start_s, key), end_s in zip(rows, ends_s, strict=True))
-    check({"key": spans}, duration_s, str(path))
-    return spans
+    ends_s = [row.start_s for row in rows[1:]] + [duration_s]
+    return spans("key", (replace(row, end_s=end_s) for row, end_s in zip(rows, ends_s, strict=True)), duration_s)
 
 
-def _rows(text: str, path: Path) -> list[tuple[float, str]]:
-    """Start in s and key, of each row."""
-    rows: list[tuple[float, str]] = []
+def _rows(text: str, path: Path) -> list[Label]:
+    """The key of each row, which as yet ends where it starts."""
+    rows: list[Label] = []
     for at, line in enumerate(text.split("\n"), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -128,10 +128,10 @@ def _rows(text: str, path: Path) -> list[tuple[float, str]]:
         if rows and not is_row:
             raise BadTrack(f"{source}: {line.strip()!r} after the key; expected one key in the file")
         start_s = number(cells[1].strip(), source, is_time=True) if is_row else 0.0
-        if rows and start_s <= rows[-1][0]:
-            raise BadTrack(f"{source}: times must rise, but {start_s:g} s follows {rows[-1][0]:g} s")
+        if rows and start_s <= rows[-1].start_s:
+            raise BadTrack(f"{source}: times must rise, but {start_s:g} s follows {rows[-1].start_s:g} s")
         try:
-            rows.append((start_s, key_labels.key(cells[2] if is_row else line)))
+            rows.append(Label(source, start_s, start_s, key_labels.key(cells[2] if is_row else line)))
         except ValueError as error:
             raise BadTrack(f"{source}: {error}") from error
     if not rows:

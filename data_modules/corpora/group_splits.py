@@ -21,6 +21,8 @@ NUM_FOLDS = 8
 _NAMES: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _SUFFIX = re.compile(f"({'|'.join(map(re.escape, (*AUDIO_SUFFIXES, '.beats', '.jams')))})$", re.IGNORECASE)
 
+_FOLD = re.compile(r"[0-9]{1,3}")
+
 _Value = TypeVar("_Value")
 
 _DIGITS = 12
@@ -102,11 +104,12 @@ def from_lists(path: Path, fold: int | None, track_of: Callable[[str], str | Non
     if not path.is_file():
         raise FileNotFoundError(f"--corpus.split_file: no file or folder {path}")
     lines = _read(path, r"[\t ]+(?=\S+$)", 2)
-    folds = [int(value) for _, _, value in lines if value.isdigit()]
+    folds = [int(value) for _, _, value in lines if _FOLD.fullmatch(value)]
     if not folds:
         return _once((_track(name, where, track_of), where, _named(value, where)) for name, where, value in lines)
-    if len(folds) < len(lines):
-        raise ValueError(f"--corpus.split_file: {path} has folds on some lines and splits on others")
+    for _, where, value in lines:
+        if not _FOLD.fullmatch(value):
+            raise ValueError(f"--corpus.split_file: {where}: {value!r} is no fold, which other lines have")
     num_folds = max(folds) + 1
     chosen = 0 if fold is None else fold
     _check_fold(chosen, num_folds)

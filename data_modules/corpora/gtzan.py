@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -15,6 +14,7 @@ from data_modules.corpora.beat_files import SUFFIXES, read_beats
 from data_modules.corpora.labelled_audio import gaps_of, load_labelled
 from data_modules.corpora.notes import split_note
 from data_modules.corpora.remarks import missing
+from data_modules.corpora.tables import read_records
 from data_modules.spans import Spans
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
@@ -48,6 +48,7 @@ class Gtzan(Corpus):
     name = "gtzan"
     licence = "GTZAN: no licence known, excerpts of published recordings, for research; GTZAN-Rhythm: cite its authors"
     expected_tracks: int | None = 999
+    """1000 (Tzanetakis and Cook, 2002; mirdata's table of data sets) less the broken one."""
 
     def __init__(self, root: Path, annotations: Path | None = None, split_file: Path | None = None) -> None:
         self.root = Path(root)
@@ -131,12 +132,8 @@ class Gtzan(Corpus):
         table = next((folder / "stats.csv" for folder in folders if (folder / "stats.csv").is_file()), None)
         if table is None:
             return {}
-        with table.open(encoding="utf-8", errors="replace", newline="") as file:
-            header, *lines = list(csv.reader(file)) or [[]]
-        if "artist" not in header:
-            return {}
-        column = header.index("artist")
-        named = ((_track(line[0]), line[column].strip()) for line in lines if len(line) > column)
+        rows = read_records(table, (), "stats.csv of GTZAN-Rhythm")
+        named = ((_track(next(iter(row.values()))), row.get("artist")) for row in rows)
         return {track: artist for track, artist in named if track and artist}
 
 

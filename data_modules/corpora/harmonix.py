@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -19,8 +18,10 @@ from data_modules.corpora.labelled_audio import gaps_of, load_labelled
 from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
 from data_modules.corpora.notes import joined, map_note, split_note
 from data_modules.corpora.remarks import missing
+from data_modules.corpora.tables import read_records
 
 _NUM_SONGS = 912
+"""In the abstract of the paper (Nieto et al., ISMIR 2019)."""
 
 
 @final
@@ -131,10 +132,8 @@ class Harmonix(Corpus):
 
     def _artists(self) -> dict[str, str]:
         path = self._dataset / "metadata.csv"
-        if not path.is_file():
-            raise FileNotFoundError(f"harmonix: no file {path}, which names the artists; or choose a fold")
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            named = {row.get("File"): row.get("Artist") for row in csv.DictReader(file)}
+        rows = read_records(path, ("File", "Artist"), "the table that names the artists, or the choice of a fold")
+        named = {row["File"]: row["Artist"] for row in rows}
         return {name: named.get(name) or name for name in self._identifiers}
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -23,7 +24,9 @@ from data_modules.spans import Spans
 Collection = Literal["beatles", "queen"]
 _ARTISTS = {"beatles": "the beatles", "queen": "queen"}
 _TRACKS = {"beatles": 180, "queen": 51}
-"""In mirdata's indexes (1.2 and 1.0). Of Queen, 20 have chords and none has beats."""
+"""As in mirdata's table of data sets, and in its indexes (1.2 and 1.0). Of Queen, 20 have chords and none has beats."""
+
+_PLACE = re.compile(r"[1-9][0-9]{0,2}")
 
 _FILES: Mapping[Kind, tuple[str, str]] = {
     "beat": ("beat", ".txt"),
@@ -159,19 +162,29 @@ def counted(rows: Sequence[Label]) -> list[Label]:
     """Beats with their places in the bar; `New Point`, a beat that was moved, is counted by its neighbours.
 
     It comes one before the next beat that has a place, unless that is a downbeat: then one after the beat before.
-    Where neither is known its place is `?`, as for a beat without a label.
+    So does a beat without a label if both its neighbours have a place. Any other's place is `?`.
     """
     labels = [row.label if row.label and row.label.lower() != "new point" else "?" for row in rows]
-    moved = [row.label.lower() == "new point" for row in rows]
-    longest = max((int(label) for label in labels if label.isdecimal()), default=0)
+    places = [int(label) if _PLACE.fullmatch(label) else None for label in labels]
+    between = [False, *(None not in pair for pair in zip(places, places[2:], strict=False)), False]
+    counts = [
+        row.label.lower() == "new point" or (not row.label and is_between)
+        for row, is_between in zip(rows, between, strict=False)
+    ]
+    longest = max((place for place in places if place is not None), default=0)
     for at in reversed(range(len(rows) - 1)):
-        if moved[at] and labels[at + 1].isdecimal() and int(labels[at + 1]) > 1:
-            labels[at] = str(int(labels[at + 1]) - 1)
+        following = places[at + 1]
+        if counts[at] and following is not None and following > 1:
+            places[at] = following - 1
     for at in range(1, len(rows)):
-        if moved[at] and labels[at] == "?" and labels[at - 1].isdecimal():
-            is_last_of_bar = labels[at + 1 : at + 2] == ["1"]
-            labels[at] = str(int(labels[at - 1]) + 1 if is_last_of_bar else int(labels[at - 1]) % longest + 1)
-    return [replace(row, label=label) for row, label in zip(rows, labels, strict=True)]
+        before = places[at - 1]
+        if counts[at] and places[at] is None and before is not None:
+            is_last_of_bar = places[at + 1 : at + 2] == [1]
+            places[at] = before + 1 if is_last_of_bar else before % longest + 1
+    return [
+        replace(row, label=label if place is None else str(place))
+        for row, label, place in zip(rows, labels, places, strict=True)
+    ]
 
 
 def _keys(path: Path) -> list[Label]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,9 @@ NAMESPACES: Mapping[Kind, tuple[str, ...]] = {
     "key": ("key_mode",),
 }
 """Where labels of a kind are looked for, the first that is there counts; tags come from all of `tag_*`."""
+
+_LARGEST = 999
+"""What a place in a bar may be."""
 
 _SECTION_MAPS = {"segment_salami_function": "salami", "segment_open": "isophonics", "segment_tut": "isophonics"}
 
@@ -147,7 +150,7 @@ def _lowest_level(annotation: Any) -> int | None:
 def _place(value: object) -> str:
     if isinstance(value, dict):
         value = value.get("position")
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 1 and float(value).is_integer():
+    if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= _LARGEST and value % 1 == 0:
         return str(int(value))
     return "?"
 
@@ -161,6 +164,7 @@ def _text(value: object, source: str) -> str:
 
 
 def _finite(value: object, source: str) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    # Whole numbers in JSON may exceed what a float can hold.
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= sys.float_info.max:
         raise BadTrack(f"{source}: a time is not a finite number: {value!r}")
     return float(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from data_modules.corpora.base import BadTrack
 from data_modules.corpora.label_rows import Label
+from data_modules.corpora.tables import read_rows
 from data_modules.labels import FUNCTIONS, is_letter
 
 RULES = "functions"
@@ -103,16 +103,12 @@ def _read(path: Path, column: str) -> dict[str, str]:
     if not path.is_file():
         raise FileNotFoundError(f"label_map: no such file: {path}")
     header = [column, "function", "basis"]
-    numbered = [
-        (number, line)
-        for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), start=1)
-        if line.strip() and not line.startswith("#")
-    ]
-    rows = list(csv.reader(line for _, line in numbered))
-    if not rows or rows[0] != header:
-        raise ValueError(f"{path}: the first row that is no comment must be {','.join(header)}")
+    rows = [(number, row) for number, row in read_rows(path, ",", "a label_map") if not row[0].startswith("#")]
+    if not rows or rows[0][1] != header:
+        line = f":{rows[0][0]}" if rows else ""
+        raise ValueError(f"{path}{line}: the first row that is no comment must be {','.join(header)}")
     found: dict[str, str] = {}
-    for (number, _), row in zip(numbered[1:], rows[1:], strict=True):
+    for number, row in rows[1:]:
         if len(row) != len(header) or row[1] not in (*FUNCTIONS, _PREVIOUS):
             raise ValueError(f"{path}:{number}: {','.join(row)!r} names none of {', '.join(FUNCTIONS)}, {_PREVIOUS}")
         if row[0].lower() in found:

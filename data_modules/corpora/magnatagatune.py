@@ -18,6 +18,7 @@ from data_modules.spans import Spans
 Division = Literal["won", "full"]
 
 _TRACKS: dict[Division, int] = {"full": 25_863}
+"""With the three that are empty: without them JukeMIR's tests count 18 706, 1 825 and 5 329 in the three splits."""
 
 
 @final

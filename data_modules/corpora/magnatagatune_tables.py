@@ -129,13 +129,21 @@ def _won(root: Path, folder: Path, versions: tuple[tuple[int, int], ...]) -> dic
             if rows is not None and at >= len(rows):
                 raise ValueError(f"{source}: row {index} of binary.npy, which has only {len(rows)}")
             if annotated is not None and (at >= len(order) or order[at] != clip):
-                raise ValueError(f"{source}: row {index} of {path} is not that of {clip}: they are of different copies")
+                there = (
+                    f"{path}:{annotated[order[at]].line}"
+                    if at < len(order)
+                    else f"{path}, which has only {len(order)},"
+                )
+                raise ValueError(
+                    f"{source}: row {index} of {there} is not that of {clip}: they are of different copies"
+                )
             tags = set(names).intersection(annotated[clip].tags) if annotated is not None else set()
             if rows is not None:
                 marked = {name for name, mark in zip(names, rows[at], strict=True) if mark}
                 if annotated is not None and marked != tags:
                     raise ValueError(
-                        f"{folder / 'binary.npy'}: row {index}: {_named(marked)} for {clip}, but {path} has "
+                        f"{folder / 'binary.npy'}: row {index}: {_named(marked)} for {clip}, but "
+                        f"{path}:{annotated[clip].line} has "
                         f"{_named(tags)}: binary.npy and tags.npy are of different copies"
                     )
                 tags = marked

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pretty_midi
 from mido import KeySignatureError
 
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
+from data_modules.corpora.label_rows import Label, Row, number, rows, spans
 from data_modules.corpora.pop909_form import Bars, bars_of, melody_of, sections_of
 from data_modules.labels import check
 from data_modules.spans import Spans
@@ -19,6 +22,9 @@ from data_modules.synth import Note, Part, render
 
 _TAIL_S = 1.0
 """For the last notes to die away."""
+
+_LONGEST_S = 1800.0
+"""Of a song: a damaged tempo makes hours of it, too many to render."""
 
 _MELODY = {"piano": 0, "vibraphone": 11, "harmonica": 22, "violin": 40, "trumpet": 56, "saxophone": 65,
            "oboe": 68, "clarinet": 71, "flute": 73}  # fmt: skip
@@ -121,11 +127,15 @@ def _splits() -> tuple[dict[str, Split], dict[str, str]]:
 
 def _read_midi(path: Path) -> pretty_midi.PrettyMIDI:
     try:
-        midi = pretty_midi.PrettyMIDI(str(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tempi on other tracks than the first
+            midi = pretty_midi.PrettyMIDI(str(path))
     except (OSError, EOFError, ValueError, KeyError, IndexError, KeySignatureError) as error:
         raise BadTrack(f"{path}: cannot be read as MIDI ({error or type(error).__name__})") from error
     if not any(track.notes for track in midi.instruments):
         raise BadTrack(f"{path}: holds no notes")
+    if midi.get_end_time() > _LONGEST_S:
+        raise BadTrack(f"{path}: lasts {midi.get_end_time():.0f} s, longer than any song ({_LONGEST_S:.0f} s)")
     return midi
 
 
@@ -133,77 +143,62 @@ def _labels(folder: Path, midi: pretty_midi.PrettyMIDI, duration_s: float) -> tu
     """The labels that the files of a song give, and for the other kinds the reason why not."""
     labels: dict[Kind, Spans] = {}
     gaps: dict[Kind, str] = {}
-
-    def add(kind: Kind, spans: Spans) -> None:
-        check({kind: spans}, duration_s, str(folder))
-        labels[kind] = spans
-
     bars: Bars | None = None
     try:
-        rows = _table(folder / "beat_midi.txt", 3)
-        times_s = np.array([_number(row[0], folder / "beat_midi.txt") for row in rows])
-        bars = bars_of(times_s, np.array([float(row[2]) == 1 for row in rows]), str(folder / "beat_midi.txt"))
-        inside = times_s < duration_s
-        add("beat", Spans.events(times_s[inside], np.array(bars.positions)[inside].tolist()))
-    except (BadTrack, ValueError) as error:
+        path = folder / "beat_midi.txt"
+        table = _table(path, 3)
+        times_s = np.array([number(row.fields[0], row.source, is_time=True) for row in table])
+        marks = np.array([number(row.fields[2], row.source) == 1 for row in table])
+        beats = bars_of(times_s, marks, str(path))
+        found = zip(table, times_s.tolist(), beats.positions, strict=True)
+        labels["beat"] = spans(
+            "beat", [Label(row.source, at, at, place) for row, at, place in found if at < duration_s], duration_s
+        )
+        bars = beats
+    except BadTrack as error:
         gaps["beat"] = str(error)
     try:
-        path = folder / "chord_midi.txt"
-        add(
-            "chord",
-            _spans([(_number(a, path), _number(b, path), label) for a, b, label in _table(path, 3)], duration_s),
-        )
+        labels["chord"] = _spans("chord", _intervals(folder / "chord_midi.txt"), duration_s)
     except BadTrack as error:
         gaps["chord"] = str(error)
     try:
         path = folder / "key_audio.txt"
         if bars is None:
             raise BadTrack(f"{path}: is in the time of the recording, and no beats say how that relates to the MIDI")
-        first = _number(_table(folder / "beat_audio.txt", 2)[0][0], folder / "beat_audio.txt")
-        shift_s = float(bars.times_s[0]) - first
-        rows = _table(path, 3)
-        add(
-            "key",
-            _spans(
-                [(_number(a, path) + shift_s, _number(b, path) + shift_s, _key(k)) for a, b, k in rows],
-                duration_s,
-            ),
-        )
+        first = _table(folder / "beat_audio.txt", 2)[0]
+        shift_s = float(bars.times_s[0]) - number(first.fields[0], first.source, is_time=True)
+        keys = [
+            replace(row, start_s=row.start_s + shift_s, end_s=row.end_s + shift_s, label=_key(row.label))
+            for row in _intervals(path)
+        ]
+        labels["key"] = _spans("key", keys, duration_s)
     except BadTrack as error:
         gaps["key"] = str(error)
     try:
         path = folder / "human_label1.txt"
         if bars is None:
             raise BadTrack(f"{path}: counts in bars, and there are no beats")
-        sections = sections_of(_text(path).strip(), bars, melody_of(midi, bars), str(path))
-        add("section", _spans(list(sections), duration_s))
+        (row,) = _table(path, 1)[:1]
+        sections = sections_of(row.fields[0], bars, melody_of(midi, bars), row.source)
+        labels["section"] = _spans("section", [Label(row.source, *section) for section in sections], duration_s)
     except BadTrack as error:
         gaps["section"] = str(error)
     return labels, gaps
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadTrack(f"{path}: cannot be read ({error})") from error
+def _table(path: Path, num_columns: int) -> list[Row]:
+    found = list(rows(path, r"\s+"))
+    for row in found:
+        if len(row.fields) != num_columns:
+            raise BadTrack(f"{row.source}: expected {num_columns} columns, got {' '.join(row.fields)!r}")
+    return found
 
 
-def _table(path: Path, num_columns: int) -> list[list[str]]:
-    rows = [line.split() for line in _text(path).splitlines() if line.strip()]
-    if not rows:
-        raise BadTrack(f"{path}: is empty")
-    for number, row in enumerate(rows, start=1):
-        if len(row) != num_columns:
-            raise BadTrack(f"{path}:{number}: expected {num_columns} columns, got {' '.join(row)!r}")
-    return rows
-
-
-def _number(text: str, path: Path) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise BadTrack(f"{path}: {text!r} is no time in seconds") from None
+def _intervals(path: Path) -> list[Label]:
+    found = []
+    for source, (start, end, label) in _table(path, 3):
+        found.append(Label(source, number(start, source, is_time=True), number(end, source, is_time=True), label))
+    return found
 
 
 def _key(text: str) -> str:
@@ -211,7 +206,7 @@ def _key(text: str) -> str:
     return f"{tonic} {_KEYS.get(mode, mode)}"
 
 
-def _spans(rows: list[tuple[float, float, str]], duration_s: float) -> Spans:
+def _spans(kind: Kind, labels: Sequence[Label], duration_s: float) -> Spans:
     """Spans from rows, cut to the track: annotations of the recording run on before and after the MIDI."""
-    kept = [(max(0.0, a), min(b, duration_s), label) for a, b, label in rows]
-    return Spans.of(row for row in kept if row[1] > row[0])
+    cut = [replace(one, start_s=max(0.0, one.start_s), end_s=min(one.end_s, duration_s)) for one in labels]
+    return spans(kind, [one for one in cut if one.end_s > one.start_s], duration_s)

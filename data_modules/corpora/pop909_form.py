@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from data_modules.corpora.base import BadTrack
 
-_PHRASE = re.compile(r"([A-Za-z])([0-9]*)")
+_PHRASE = re.compile(r"([A-Za-z])([0-9]{0,3})")
 _STEPS = 4
 """Steps of the melody's grid in a beat: sixteenths of a quarter."""
 

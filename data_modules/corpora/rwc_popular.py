@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
@@ -15,6 +14,7 @@ from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.labelled_audio import Reader, gaps_of, load_labelled
 from data_modules.corpora.notes import split_note
 from data_modules.corpora.remarks import missing
+from data_modules.corpora.tables import read_records
 from data_modules.spans import Spans
 
 _NAME = re.compile(r"(?:RM-|RWC[_-])P(?P<song>\d{3})(?:\..*)?", re.IGNORECASE)
@@ -51,6 +51,7 @@ class RwcPopular(Corpus):
         "audio: RWC Music Database, AIST, research by its terms; AIST Annotation: cite Goto 2006; chords: Cho 2011"
     )
     expected_tracks: int | None = 100
+    """Goto et al. (2002); as in mirdata's table of data sets."""
 
     def __init__(
         self, root: Path, annotations: Path | None = None, fold: int = 0, split_file: Path | None = None
@@ -145,10 +146,8 @@ class RwcPopular(Corpus):
         path = next((path for folder in folders for path in sorted(folder.rglob("rwc-p.csv"))), None)
         if path is None:
             return {}
-        with path.open(encoding="utf-8", errors="replace", newline="") as file:
-            table = [{key: value or "" for key, value in row.items() if key} for row in csv.DictReader(file)]
         found = {}
-        for row in table:
+        for row in read_records(path, (), "the table of RWC Popular"):
             song = re.fullmatch(r"No\. ?(\d{1,3})", row.get("Piece No.", ""))
             on_disc = re.fullmatch(r"M\d\d;Tr\. ?\d\d", f"{row.get('Cat. Suffix')};{row.get('Tr. No.')}")
             if song and on_disc:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from data_modules.corpora.label_rows import Label
 from data_modules.corpora.labelled_audio import gaps_of, load_labelled
 from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
 from data_modules.corpora.notes import joined, map_note
+from data_modules.corpora.tables import read_records
 
 Level = Literal["functions", "uppercase", "lowercase"]
 
@@ -46,6 +46,7 @@ class Salami(Corpus):
     name: str = "salami"
     licence: str = "CC0 (SALAMI annotations, McGill University); audio: the user's own"
     expected_tracks = 1359
+    """As in mirdata's table of data sets: recordings, of which most have two annotations."""
 
     def __init__(
         self,
@@ -110,10 +111,8 @@ class Salami(Corpus):
 
     def _artists(self) -> dict[str, str]:
         path = self.root / "metadata" / "metadata.csv"
-        if not path.is_file():
-            raise FileNotFoundError(f"salami: no file {path}, which names the artists")
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            named = {row.get("SONG_ID"): row.get("ARTIST") or "" for row in csv.DictReader(file)}
+        rows = read_records(path, ("SONG_ID", "ARTIST"), "the table of SALAMI that names the artists")
+        named = {row["SONG_ID"]: row["ARTIST"] for row in rows}
         artists = {name: named.get(name, "") for name in self._identifiers}
         return {name: name if artist.lower() in _NO_ARTIST else artist for name, artist in artists.items()}
 

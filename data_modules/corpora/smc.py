@@ -39,6 +39,7 @@ class Smc(Corpus):
     name = "smc"
     licence = "SMC_MIREX: for research, cite Holzapfel et al. 2012; excerpts of published recordings"
     expected_tracks: int | None = 217
+    """As MIREX describes its third collection of beats, which is this one (Audio Beat Tracking, 2012 and later)."""
 
     def __init__(
         self, root: Path, annotations: Path | None = None, fold: int = 0, split_file: Path | None = None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Literal
 
 _LONGEST_FIELD = 1 << 24
 """Characters. Biographies in tables of metadata may exceed the 128 Ki that Python's csv allows unasked."""
 
 
-def read_rows(path: Path, delimiter: str, expected: str, quoted: bool = True) -> Iterator[tuple[int, list[str]]]:
+def read_rows(
+    path: Path, delimiter: str, expected: str, quoted: bool = True, errors: Literal["strict", "replace"] = "strict"
+) -> Iterator[tuple[int, list[str]]]:
     """The rows of a table, without blank lines.
 
     Args:
@@ -18,6 +21,7 @@ def read_rows(path: Path, delimiter: str, expected: str, quoted: bool = True) ->
         delimiter: Between columns.
         expected: What the user should have there, for the message if it is missing.
         quoted: Whether double quotes enclose fields, which may then hold delimiters and line ends.
+        errors: What becomes of bytes that are not UTF-8: they are refused, or replaced.
 
     Yields:
         The number of the line on which the row ends, from 1, and its columns.
@@ -30,7 +34,7 @@ def read_rows(path: Path, delimiter: str, expected: str, quoted: bool = True) ->
         raise FileNotFoundError(f"{path}: no such file; expected {expected}")
     before = csv.field_size_limit(_LONGEST_FIELD)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", errors=errors, newline="") as file:
             rows = csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
             try:
                 for row in rows:
@@ -42,6 +46,38 @@ def read_rows(path: Path, delimiter: str, expected: str, quoted: bool = True) ->
                 raise ValueError(f"{path}: after line {rows.line_num}: is not UTF-8 ({error})") from error
     finally:
         csv.field_size_limit(before)
+
+
+def read_records(path: Path, columns: Collection[str], expected: str) -> list[dict[str, str]]:
+    """The rows of a table of metadata, by the names of its columns in its first row.
+
+    Names in them are compared with each other and no more: what is not UTF-8 does not matter.
+
+    Args:
+        path: Commas between columns, any line ends.
+        columns: Those that it must have.
+        expected: What the user should have there, for the message if it is missing.
+
+    Returns:
+        Rows that have "" where they end before a column.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no table, or lacks a column.
+    """
+    header: list[str] | None = None
+    found = []
+    for line, row in read_rows(path, ",", expected, errors="replace"):
+        if header is None:
+            header = [name.strip() for name in row]
+            lacking = [name for name in columns if name not in header]
+            if lacking:
+                raise ValueError(f"{path}:{line}: the first row names no column {', '.join(lacking)}")
+        else:
+            found.append(dict.fromkeys(header, "") | dict(zip(header, map(str.strip, row), strict=False)))
+    if header is None and columns:
+        raise ValueError(f"{path}: is empty; expected {expected}")
+    return found
 
 
 def version(path: Path) -> tuple[int, int]:

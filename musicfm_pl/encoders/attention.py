@@ -13,14 +13,16 @@ ROTARY_BASE = 10_000.0
 def rotary_table(num_tokens: int, head_dim: int, device: torch.device) -> Tensor:
     """Cosines and sines of the rotary angles, (2, T, head_dim) in float32.
 
-    The two halves of a head rotate together, so that every angle stands twice. One table serves all layers of
+    The two halves of a head rotate together, so that every angle stands twice; the first sines are negative, so that
+    rotation takes no other sign. One table serves all layers of
     a forward pass; it is made anew each time, which costs microseconds and leaves no state for DDP to
     broadcast, for `.half()` to round or for the compiler to guard.
     """
     even = torch.arange(0, head_dim, 2, device=device, dtype=torch.float32)
     frequencies = 1.0 / ROTARY_BASE ** (even / head_dim)
     angles = torch.arange(num_tokens, device=device, dtype=torch.float32)[:, None] * frequencies
-    return torch.stack([angles.cos(), angles.sin()]).repeat(1, 1, 2)
+    cosines, sines = angles.cos(), angles.sin()
+    return torch.stack([torch.cat([cosines, cosines], dim=1), torch.cat([-sines, sines], dim=1)])
 
 
 def rotate(h_BTD: Tensor, table: Tensor) -> Tensor:
@@ -28,7 +30,7 @@ def rotate(h_BTD: Tensor, table: Tensor) -> Tensor:
     cos_T1d, sin_T1d = table.to(h_BTD.dtype).unsqueeze(2)
     h_BTHd = h_BTD.unflatten(2, (-1, table.shape[-1]))
     first, second = h_BTHd.chunk(2, dim=-1)
-    return (h_BTHd * cos_T1d + torch.cat([-second, first], dim=-1) * sin_T1d).flatten(2)
+    return torch.addcmul(h_BTHd * cos_T1d, torch.cat([second, first], dim=-1), sin_T1d).flatten(2)
 
 
 class SelfAttention(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -42,8 +43,26 @@ class Encoder(nn.Module, abc.ABC):
 
     def stacked(self, features: Tensor, only: int | None = None) -> Tensor:
         """Hidden states as one tensor (B, T, L, D): all, or the one that is wanted (L = 1)."""
-        found = self(features, last_layer=only)
-        return torch.stack(found if only is None else found[-1:], dim=2)
+        return stack_states(self(features, last_layer=only), only)
+
+    def local_windows(self, features: Tensor, bounds: Sequence[tuple[int, int]]) -> Iterator[Tensor]:
+        """What `from_local` reads, for each window of a track: the features under it, unless a subclass knows better.
+
+        An encoder whose first part is local computes that once where windows overlap.
+
+        Args:
+            features: Of one track, time last.
+            bounds: First step of each window and the step after its last, in order of time.
+
+        Yields:
+            (1, ...) for each window.
+        """
+        for first, last in bounds:
+            yield features[..., first:last]
+
+    def from_local(self, local: Tensor, only: int | None = None) -> Tensor:
+        """`stacked` of windows, from what `local_windows` gave for them, (B, ...) of one shape."""
+        return self.stacked(local, only)
 
     def check_layer(self, layer: int) -> None:
         """Raises ValueError unless there is such a hidden state."""
@@ -52,3 +71,8 @@ class Encoder(nn.Module, abc.ABC):
                 f"model.layer: {layer} asked for, but {type(self).__name__} has hidden states "
                 f"0 (input of the first layer) to {self.num_layers}"
             )
+
+
+def stack_states(found: list[Tensor], only: int | None) -> Tensor:
+    """Hidden states (B, T, D) as (B, T, L, D): all that there are, or the last, where only that is wanted."""
+    return torch.stack(found if only is None else found[-1:], dim=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import final
 
 import torch
@@ -9,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from musicfm_pl.encoders.attention import SelfAttention
-from musicfm_pl.encoders.base import Encoder
+from musicfm_pl.encoders.base import Encoder, stack_states
+from musicfm_pl.encoders.batch_statistics import layers_to_recompute, recomputed
 from musicfm_pl.encoders.conv_front_end import ConvFrontEnd
 from musicfm_pl.encoders.feed_forward import FeedForward
 
@@ -101,6 +103,9 @@ class Bert(Encoder):
         conv_channels: Channels of the front end (the study: 512).
         time_strides: Step of the two conv blocks over time; their product is the mel frames a token
             ([2, 2] is 25 Hz at hop 240, [2, 1] 50 Hz; [1, 1] with hop 320 is 75 Hz).
+        recomputed_blocks: Conv blocks, 0 or 1, whose activations are computed again in the backward pass instead of
+            kept: less memory, more arithmetic.
+        recomputed_layers: So many layers likewise, from the first.
 
     Raises:
         ValueError: Sizes that do not fit one another.
@@ -119,6 +124,8 @@ class Bert(Encoder):
         num_mels: int = 128,
         conv_channels: int = 512,
         time_strides: tuple[int, int] = (2, 2),
+        recomputed_blocks: tuple[int, ...] = (),
+        recomputed_layers: int = 0,
     ) -> None:
         super().__init__()
         if num_layers < 1:
@@ -133,22 +140,34 @@ class Bert(Encoder):
         self.num_layers = num_layers
         self.num_mels = num_mels
         self.pre_norm = pre_norm
-        self.front_end = ConvFrontEnd(dim, num_mels, conv_channels, time_strides)
+        self.front_end = ConvFrontEnd(dim, num_mels, conv_channels, time_strides, recomputed_blocks)
         self.stride = self.front_end.stride
         self.positions = PositionalConv(dim, position_kernel, position_groups)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(BertLayer(dim, num_heads, ffn_dim, dropout, pre_norm) for _ in range(num_layers))
         self.norm = nn.LayerNorm(dim)
+        self.recomputed_layers = layers_to_recompute(recomputed_layers, num_layers)
 
     def forward(self, features: Tensor, last_layer: int | None = None) -> list[Tensor]:
         """See `Encoder.forward`."""
         if last_layer is not None:
             self.check_layer(last_layer)
-        h_BTD = self.front_end(features)
+        return self._layers(self.front_end(features), last_layer)
+
+    def local_windows(self, features: Tensor, bounds: Sequence[tuple[int, int]]) -> Iterator[Tensor]:
+        """See `Encoder.local_windows`."""
+        return self.front_end.windows(features, bounds)
+
+    def from_local(self, local: Tensor, only: int | None = None) -> Tensor:
+        """See `Encoder.from_local`."""
+        return stack_states(self._layers(local, only), only)
+
+    def _layers(self, h_BTD: Tensor, last_layer: int | None) -> list[Tensor]:
         h_BTD = h_BTD + self.positions(h_BTD)
         hidden = [self.dropout(h_BTD if self.pre_norm else self.norm(h_BTD))]
-        for layer in self.layers[:last_layer]:
-            hidden.append(layer(hidden[-1]))
+        for number, layer in enumerate(self.layers[:last_layer]):
+            again = number in self.recomputed_layers
+            hidden.append(recomputed(layer, layer, hidden[-1]) if again else layer(hidden[-1]))
         if self.pre_norm and len(hidden) > self.num_layers:
             hidden[-1] = self.norm(hidden[-1])
         return hidden

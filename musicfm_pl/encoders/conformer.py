@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import final
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from musicfm_pl.encoders.attention import SelfAttention, rotary_table
-from musicfm_pl.encoders.base import Encoder
+from musicfm_pl.encoders.base import Encoder, stack_states
+from musicfm_pl.encoders.batch_statistics import folded, layers_to_recompute, recomputed
 from musicfm_pl.encoders.conv_front_end import ConvFrontEnd
 from musicfm_pl.encoders.feed_forward import FeedForward
 
@@ -37,9 +40,15 @@ class ConvModule(nn.Module):
 
     def forward(self, h_BTD: Tensor) -> Tensor:
         """(B, T, D) to (B, T, D)."""
-        h_BDT = self.glu(self.up(self.norm(h_BTD))).transpose(1, 2)
-        h_BTD = self.activation(self.batch_norm(self.depthwise(h_BDT))).transpose(1, 2)
-        return self.dropout(self.down(h_BTD))
+        h_BDT = self._convolved(self.glu(self.up(self.norm(h_BTD))).transpose(1, 2))
+        return self.dropout(self.down(self.activation(h_BDT.transpose(1, 2))))
+
+    def _convolved(self, h_BDT: Tensor) -> Tensor:
+        conv = self.depthwise
+        if self.batch_norm.training:
+            return self.batch_norm(conv(h_BDT))
+        weight, bias = folded(conv, self.batch_norm)
+        return F.conv1d(h_BDT, weight, bias, padding=conv.padding, groups=conv.groups)
 
 
 class ConformerLayer(nn.Module):
@@ -93,6 +102,9 @@ class Conformer(Encoder):
         conv_channels: Channels of the front end (the study: 512).
         time_strides: Step of the two conv blocks over time; their product is the mel frames a token
             ([2, 2] is 25 Hz at hop 240, [2, 1] 50 Hz; [1, 1] with hop 320 is 75 Hz).
+        recomputed_blocks: Conv blocks, 0 or 1, whose activations are computed again in the backward pass instead of
+            kept: less memory, more arithmetic. They hold most of both.
+        recomputed_layers: So many layers likewise, from the first.
 
     Raises:
         ValueError: Sizes that do not fit one another.
@@ -109,6 +121,8 @@ class Conformer(Encoder):
         num_mels: int = 128,
         conv_channels: int = 512,
         time_strides: tuple[int, int] = (2, 2),
+        recomputed_blocks: tuple[int, ...] = (),
+        recomputed_layers: int = 0,
     ) -> None:
         super().__init__()
         if num_layers < 1:
@@ -124,22 +138,35 @@ class Conformer(Encoder):
         self.num_layers = num_layers
         self.num_mels = num_mels
         self.head_dim = dim // max(1, num_heads)
-        self.front_end = ConvFrontEnd(dim, num_mels, conv_channels, time_strides)
+        self.front_end = ConvFrontEnd(dim, num_mels, conv_channels, time_strides, recomputed_blocks)
         self.stride = self.front_end.stride
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
             ConformerLayer(dim, num_heads, ffn_dim, kernel_size, dropout) for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(dim)
+        self.recomputed_layers = layers_to_recompute(recomputed_layers, num_layers)
 
     def forward(self, features: Tensor, last_layer: int | None = None) -> list[Tensor]:
         """See `Encoder.forward`."""
         if last_layer is not None:
             self.check_layer(last_layer)
-        hidden = [self.dropout(self.front_end(features))]
-        table = rotary_table(hidden[0].shape[1], self.head_dim, features.device)
-        for layer in self.layers[:last_layer]:
-            hidden.append(layer(hidden[-1], table))
+        return self._layers(self.front_end(features), last_layer)
+
+    def local_windows(self, features: Tensor, bounds: Sequence[tuple[int, int]]) -> Iterator[Tensor]:
+        """See `Encoder.local_windows`."""
+        return self.front_end.windows(features, bounds)
+
+    def from_local(self, local: Tensor, only: int | None = None) -> Tensor:
+        """See `Encoder.from_local`."""
+        return stack_states(self._layers(local, only), only)
+
+    def _layers(self, h_BTD: Tensor, last_layer: int | None) -> list[Tensor]:
+        hidden = [self.dropout(h_BTD)]
+        table = rotary_table(h_BTD.shape[1], self.head_dim, h_BTD.device)
+        for number, layer in enumerate(self.layers[:last_layer]):
+            again = number in self.recomputed_layers
+            hidden.append(recomputed(layer, layer, hidden[-1], table) if again else layer(hidden[-1], table))
         if len(hidden) > self.num_layers:
             hidden[-1] = self.norm(hidden[-1])
         return hidden

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -12,6 +13,7 @@ from jsonargparse import ArgumentParser
 from torch import Tensor
 
 from musicfm_pl.encoders.base import Encoder
+from musicfm_pl.encoders.encoder_file import FILE, EncoderFile, read_encoder
 
 
 @final
@@ -21,34 +23,38 @@ class Pretrained(Encoder):
     It carries the mel settings and statistics of its pretraining as `mel`; the data of a task takes them over.
 
     Args:
-        run: A run directory of `MaskedTokenModel`, with `config.yaml` and `checkpoints/`.
-        checkpoint: Which of its checkpoints.
+        run: A run directory of `MaskedTokenModel`, or its `encoder.safetensors` alone, wherever that lies.
+        checkpoint: Which file of its `checkpoints/`; by default `encoder.safetensors`, or `last.ckpt` where there is
+            none.
 
     Raises:
         FileNotFoundError: The directory holds no such run or checkpoint.
         ValueError: The run is not a pretraining run, or its checkpoint does not fit its configuration.
     """
 
-    def __init__(self, run: Path, checkpoint: str = "last.ckpt") -> None:
+    def __init__(self, run: Path, checkpoint: str | None = None) -> None:
         super().__init__()
-        config, state = _read(Path(run), checkpoint)
-        self.inner = _build(config)
-        weights = {
-            key.removeprefix("encoder."): value
-            for key, value in state["state_dict"].items()
-            if key.startswith("encoder.")
-        }
+        found = _read(Path(run), checkpoint)
+        self.inner = _build(found.config)
         try:
-            self.inner.load_state_dict(weights)
+            self.inner.load_state_dict(found.weights)
         except RuntimeError as error:
             raise ValueError(f"model.encoder.run: the weights of {run} do not fit its config.yaml: {error}") from error
         _take_shape(self, self.inner)
-        self.mel: dict[str, float] = state["PretrainData"]["mel"]
-        self.name = f"{_name(config, self.inner)}, pretrained"
+        self.mel = found.mel
+        self.name = f"{_name(found.config, self.inner)}, pretrained"
 
     def forward(self, features: Tensor, last_layer: int | None = None) -> list[Tensor]:
         """See `Encoder.forward`."""
         return self.inner(features, last_layer)
+
+    def local_windows(self, features: Tensor, bounds: Sequence[tuple[int, int]]) -> Iterator[Tensor]:
+        """See `Encoder.local_windows`."""
+        return self.inner.local_windows(features, bounds)
+
+    def from_local(self, local: Tensor, only: int | None = None) -> Tensor:
+        """See `Encoder.from_local`."""
+        return self.inner.from_local(local, only)
 
 
 @final
@@ -61,23 +67,37 @@ class Untrained(Encoder):
         checkpoint: Where the mel settings are read.
     """
 
-    def __init__(self, run: Path, seed: int = 0, checkpoint: str = "last.ckpt") -> None:
+    def __init__(self, run: Path, seed: int = 0, checkpoint: str | None = None) -> None:
         super().__init__()
-        config, state = _read(Path(run), checkpoint)
+        found = _read(Path(run), checkpoint)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.inner = _build(config)
+            self.inner = _build(found.config)
         _take_shape(self, self.inner)
-        self.mel: dict[str, float] = state["PretrainData"]["mel"]
-        self.name = f"{_name(config, self.inner)}, random"
+        self.mel = found.mel
+        self.name = f"{_name(found.config, self.inner)}, random"
 
     def forward(self, features: Tensor, last_layer: int | None = None) -> list[Tensor]:
         """See `Encoder.forward`."""
         return self.inner(features, last_layer)
 
+    def local_windows(self, features: Tensor, bounds: Sequence[tuple[int, int]]) -> Iterator[Tensor]:
+        """See `Encoder.local_windows`."""
+        return self.inner.local_windows(features, bounds)
 
-def _read(run: Path, checkpoint: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    config_file, weights_file = run / "config.yaml", run / "checkpoints" / checkpoint
+    def from_local(self, local: Tensor, only: int | None = None) -> Tensor:
+        """See `Encoder.from_local`."""
+        return self.inner.from_local(local, only)
+
+
+def _read(run: Path, checkpoint: str | None) -> EncoderFile:
+    if run.is_file():
+        return read_encoder(run)
+    folder = run / "checkpoints"
+    name = checkpoint or (FILE if (folder / FILE).exists() else "last.ckpt")
+    if (folder / name).suffix == ".safetensors" and (folder / name).exists():
+        return read_encoder(folder / name)
+    config_file, weights_file = run / "config.yaml", folder / name
     for file in (config_file, weights_file):
         if not file.exists():
             raise FileNotFoundError(
@@ -92,7 +112,12 @@ def _read(run: Path, checkpoint: str) -> tuple[dict[str, Any], dict[str, Any]]:
         ) from error
     if "PretrainData" not in state:
         raise ValueError(f"model.encoder.run: {run} is not a pretraining run (its data is not PretrainData)")
-    return yaml.safe_load(config_file.read_text()), state
+    weights = {
+        key.removeprefix("encoder."): value for key, value in state["state_dict"].items() if key.startswith("encoder.")
+    }
+    return EncoderFile(
+        yaml.safe_load(config_file.read_text()), weights, state["PretrainData"]["mel"], int(state.get("global_step", 0))
+    )
 
 
 def _build(config: dict[str, Any]) -> Encoder:

@@ -116,19 +116,25 @@ class Beat(Head):
         self.register_buffer("positive_weight", torch.tensor([beat_weight, downbeat_weight]), persistent=False)
 
     def targets(self, reference: Spans, duration_s: float) -> Tensor:
-        """Beat and downbeat, (N, 2) in [0, 1]; no downbeat is known where a position in the bar is "?"."""
+        """Beat and downbeat, (N, 2) in [0, 1]; NaN where a beat may be a downbeat, as its position in the bar is "?".
+
+        Where no beat has a position nothing is known of downbeats. Else all that is unknown lies around those beats.
+        """
         num_frames = self.num_frames(duration_s)
         # The last frame takes the beats that round to the frame after it.
         frames = np.minimum(np.rint(reference.starts_s * _RATE_HZ).astype(np.intp), num_frames - 1)
         target_N2 = np.stack(
             [
                 smeared_events(chosen, num_frames, self.widen_frames)
-                for chosen in (frames, frames[_is_downbeat(reference)])
+                for chosen in (frames, frames[_has(reference, "1")])
             ],
             axis=1,
         )
-        if "?" in reference.labels:
-            target_N2[:, 1] = np.nan
+        unknown = _has(reference, "?")
+        if unknown.any():
+            reach = max(self.widen_frames, 2 * self.shift_tolerance)
+            near_N = smeared_events(frames[unknown], num_frames, reach) > 0
+            target_N2[(near_N | unknown.all()) & (target_N2[:, 1] == 0), 1] = np.nan
         return torch.from_numpy(target_N2)
 
     def loss(self, logits_BNK: Tensor, targets_BNJ: Tensor) -> Tensor:
@@ -159,6 +165,7 @@ class Beat(Head):
     def score(self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]) -> Scores:
         """F-measure, CMLt and AMLt of beats and downbeats over tracks that have them.
 
+        Downbeats found within the window of a beat whose position is "?" are neither right nor wrong.
         F-measures are averaged as `rules.average` says; CMLt and AMLt are always means over tracks.
         """
         tracks: list[dict[str, float | None]] = []
@@ -166,9 +173,12 @@ class Beat(Head):
         for reference, estimate in zip(references, estimates, strict=True):
             found = estimate.spans
             pairs = {"beat": (reference.starts_s, found.starts_s)}
-            if "?" not in reference.labels:
-                own = found.starts_s[_is_downbeat(found)] if estimate.downbeats is None else estimate.downbeats.starts_s
-                pairs["downbeat"] = (reference.starts_s[_is_downbeat(reference)], own)
+            unknown = _has(reference, "?")
+            if not unknown.any() or not unknown.all():
+                own = found.starts_s[_has(found, "1")] if estimate.downbeats is None else estimate.downbeats.starts_s
+                gaps_s = np.abs(own[:, None] - reference.starts_s[unknown])
+                own = own[gaps_s.min(axis=1, initial=np.inf) > self.rules.window_s]
+                pairs["downbeat"] = (reference.starts_s[_has(reference, "1")], own)
             track: dict[str, float | None] = {f"{what}_{name}": None for what in hits for name in ("f", "cmlt", "amlt")}
             for what, (reference_s, estimate_s) in pairs.items():
                 figures, counted = beat_figures(reference_s, estimate_s, self.rules)
@@ -206,5 +216,5 @@ class Beat(Head):
         return notes
 
 
-def _is_downbeat(spans: Spans) -> NDArray[np.bool_]:
-    return np.array([label == "1" for label in spans.labels], dtype=bool)
+def _has(spans: Spans, label: str) -> NDArray[np.bool_]:
+    return np.array([one == label for one in spans.labels], dtype=bool)

@@ -64,6 +64,9 @@ class Key(Head):
         dim: Width of the encoder's hidden state; the system passes it.
         hidden_dim: Width of one hidden layer; 0 for a linear head.
         dropout: Before the last layer.
+        context_layers: Dilated convolutions that let a frame know what comes before and after: n of them reach
+            2^n - 1 frames of 2 s, in which most keys share the chord that sounds. 0 leaves all context to the
+            encoder, as in the study.
         fifths: Half a point is given for a key that lies a fifth `up` from the right one (mir_eval), or in
             `both` directions (MIREX since 2017).
     """
@@ -75,8 +78,10 @@ class Key(Head):
 
     rules: KeyRules
 
-    def __init__(self, dim: int, hidden_dim: int = 512, dropout: float = 0.2, fifths: Fifths = "up") -> None:
-        super().__init__(dim, len(KEYS), hidden_dim, dropout)
+    def __init__(
+        self, dim: int, hidden_dim: int = 512, dropout: float = 0.2, context_layers: int = 0, fifths: Fifths = "up"
+    ) -> None:
+        super().__init__(dim, len(KEYS), hidden_dim, dropout, context_layers)
         self.rules = KeyRules(fifths)
 
     def targets(self, reference: Spans, duration_s: float) -> Tensor:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 
 from data_modules.batches import PretrainBatch, masked_tokens
 from data_modules.pretrain import PretrainData
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.encoders.rates import check_rate
+from musicfm_pl.systems.codebooks import codebook_use, loss_beside
 from musicfm_pl.systems.schedule import warmup_cosine
-from musicfm_pl.tokenizers.base import Tokenizer, stack_frames
+from musicfm_pl.systems.sharding import parallelize
+from musicfm_pl.tokenizers.base import Tokenizer
+
+CompileBackend = Literal["inductor", "aot_eager", "eager"]
+"""Backends of `torch.compile`: inductor makes kernels, the others help to find what stands in its way."""
+FUSED_ON = ("cuda", "cpu", "mps", "xpu")
+"""Devices for which torch has one kernel for the whole of AdamW."""
 
 
 class MaskedTokenModel(L.LightningModule):
@@ -33,6 +40,8 @@ class MaskedTokenModel(L.LightningModule):
         weight_decay: On matrices; biases, normalisation and other vectors have none.
         betas: Of AdamW.
         warmup_steps: Steps of linear rise; shortened to a tenth of the run if that is less.
+        compile_backend: Train with the encoder compiled by `torch.compile`, as one graph of fixed shape: with
+            inductor minutes at the start, and fewer and larger kernels from then on. Validation is not compiled.
     """
 
     def __init__(
@@ -44,6 +53,7 @@ class MaskedTokenModel(L.LightningModule):
         weight_decay: float = 0.01,
         betas: tuple[float, float] = (0.9, 0.98),
         warmup_steps: int = 30_000,
+        compile_backend: CompileBackend | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -55,6 +65,8 @@ class MaskedTokenModel(L.LightningModule):
         self.weight_decay = weight_decay
         self.betas = betas
         self.warmup_steps = warmup_steps
+        self.compile_backend = compile_backend
+        self._compiled_encode: Callable[[Tensor], Tensor] | None = None
         self.trained_steps = 0
         self.num_masked = 0  # tokens that the last validation masked, over all ranks
         self._sums: Tensor  # over masked tokens and books: of the losses, of the right answers, of both
@@ -63,7 +75,7 @@ class MaskedTokenModel(L.LightningModule):
         self.register_buffer("_counts_QK", torch.zeros(num_books, num_codes), persistent=False)
 
     def setup(self, stage: str) -> None:
-        """Refuses rates, mel bands and mask blocks that do not fit together."""
+        """Refuses rates, mel bands, mask blocks and tokens that do not fit together."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(data, PretrainData):
             raise ValueError(f"data: masked token modelling needs PretrainData, not {type(data).__name__}")
@@ -79,36 +91,77 @@ class MaskedTokenModel(L.LightningModule):
                 f"model.encoder.num_mels is {self.encoder.num_mels}, but data.features makes "
                 f"{data.features.num_mels} mel bands; set both to the same number"
             )
+        self.tokenizer.check_mel(data.mel_settings())
+
+    def configure_model(self) -> None:
+        """Spreads the model over the ranks, if that is the strategy."""
+        strategy = self.trainer.strategy
+        if isinstance(strategy, ModelParallelStrategy):
+            if strategy._layer_sync is not None:  # Lightning sees to it under DDP alone
+                strategy._layer_sync.apply(self)
+            assert self.device_mesh is not None
+            parallelize(self.encoder, self.prediction, self.device_mesh["data_parallel"])
 
     def tokens(self, mel_BMF: Tensor) -> Tensor:
         """Target tokens (B, T, Q) of clean mel (B, M, F)."""
-        frames_BTD = stack_frames(mel_BMF, self.encoder.stride)
+        frames_BTD = self.tokenizer.features(mel_BMF, self.encoder.stride)
         return self.tokenizer(frames_BTD.flatten(0, 1)).unflatten(0, frames_BTD.shape[:2])
 
     def forward(self, batch: PretrainBatch) -> tuple[Tensor, Tensor]:
         """Logits (P, Q, K) and targets (P, Q) at the P masked tokens of a batch."""
         mask_BT = masked_tokens(batch.mask_BF, self.encoder.stride)
-        targets_PQ = self.tokens(batch.mel_BMF)[mask_BT]
-        h_BTD = self.encoder(batch.masked_mel_BMF)[-1][:, : mask_BT.shape[1]]
-        return self.prediction(h_BTD[mask_BT]).unflatten(1, self._counts_QK.shape), targets_PQ
+        # Found before the encoder runs: on a GPU this waits until all that was asked for is done.
+        masked_P = mask_BT.flatten().nonzero().squeeze(1)
+        frames_BTD = self.tokenizer.features(batch.mel_BMF, self.encoder.stride)
+        targets_PQ = self.tokenizer(frames_BTD.flatten(0, 1).index_select(0, masked_P))
+        return self.logits(batch.masked_mel_BMF, masked_P, mask_BT.shape[1]), targets_PQ
 
-    def _figures(self, batch: PretrainBatch) -> tuple[Tensor, Tensor, Tensor] | None:
-        """Loss and accuracy, means over masked tokens and books, and the targets (P, Q); None without any."""
+    def logits(self, masked_mel_BMF: Tensor, masked_P: Tensor, num_tokens: int) -> Tensor:
+        """Logits (P, Q, K) at given tokens.
+
+        Args:
+            masked_mel_BMF: What the encoder hears.
+            masked_P: The places of the masked tokens in the batch: clip times `num_tokens` plus token.
+            num_tokens: Tokens T of a clip that count; a last one that is not whole does not.
+        """
+        h_BTD = self._encode(masked_mel_BMF)[:, :num_tokens]
+        h_PD = h_BTD.flatten(0, 1).index_select(0, masked_P)
+        return self.prediction(h_PD).unflatten(1, self._counts_QK.shape)
+
+    @staticmethod
+    def loss(logits_PQK: Tensor, targets_PQ: Tensor) -> Tensor:
+        """Cross-entropy, a mean over masked tokens and books, in float32."""
+        return F.cross_entropy(logits_PQK.float().flatten(0, 1), targets_PQ.flatten())
+
+    def _encode(self, mel_BMF: Tensor) -> Tensor:
+        """The last hidden state; how many tokens are masked changes from step to step and is none of its matter."""
+        if self.compile_backend is None or not self.training:
+            return self._last_hidden(mel_BMF)
+        if self._compiled_encode is None:
+            self._compiled_encode = torch.compile(
+                self._last_hidden, fullgraph=True, dynamic=False, backend=self.compile_backend
+            )
+        return self._compiled_encode(mel_BMF)
+
+    def _last_hidden(self, mel_BMF: Tensor) -> Tensor:
+        return self.encoder(mel_BMF)[-1]
+
+    def figures(self, batch: PretrainBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss and accuracy, means over masked tokens and books, and the targets (P, Q)."""
         logits_PQK, targets_PQ = self(batch)
         if len(targets_PQ) == 0:  # chance masked nothing, which a small batch of short clips may see
-            return None
-        loss = F.cross_entropy(logits_PQK.float().flatten(0, 1), targets_PQ.flatten())
+            # Through the model all the same: other ranks wait for this one's gradients, though they are zero.
+            return logits_PQK.float().sum(), logits_PQK.new_zeros(()), targets_PQ
+        loss = self.loss(logits_PQK, targets_PQ)
         accuracy = (logits_PQK.argmax(dim=2) == targets_PQ).float().mean()
         return loss, accuracy, targets_PQ
 
     def training_step(self, batch: PretrainBatch, batch_idx: int) -> Tensor:
         """Loss on masked tokens."""
-        figures = self._figures(batch)
-        if figures is None:
-            return torch.stack([0 * parameter.sum() for parameter in self.parameters()]).sum()
-        loss, accuracy, _ = figures
-        self.log("train/loss", loss, prog_bar=True)
-        self.log("train/masked_accuracy", accuracy, prog_bar=True)
+        loss, accuracy, targets_PQ = self.figures(batch)
+        if len(targets_PQ):
+            self.log("train/loss", loss, prog_bar=True)
+            self.log("train/masked_accuracy", accuracy, prog_bar=True)
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: PretrainBatch, batch_idx: int) -> None:
@@ -129,10 +182,7 @@ class MaskedTokenModel(L.LightningModule):
 
         Nothing here waits for the other ranks: one of them may have no masked token where this one has some.
         """
-        figures = self._figures(batch)
-        if figures is None:
-            return
-        loss, accuracy, targets_PQ = figures
+        loss, accuracy, targets_PQ = self.figures(batch)
         self._sums += torch.stack([loss, accuracy, torch.ones_like(loss)]) * targets_PQ.numel()
         for counts_K, targets_P in zip(self._counts_QK, targets_PQ.T, strict=True):
             counts_K += torch.bincount(targets_P, minlength=len(counts_K))
@@ -150,42 +200,28 @@ class MaskedTokenModel(L.LightningModule):
         self.num_masked = round(sums[2].item() / len(counts_QK))
         loss, accuracy = sums[:2] / sums[2]
         books = [codebook_use(counts_K) for counts_K in counts_QK]
-        use = {f"val/{name}": sum(book[name] for book in books) / len(books) for name in books[0]}
+        use = {name: sum(book[name] for book in books) / len(books) for name in books[0]}
         self.log("val/loss", loss, sync_dist=True)  # alike on all ranks; Lightning warns of what is not said to be
         self.log("val/masked_accuracy", accuracy, prog_bar=True, sync_dist=True)
-        self.log_dict(use, sync_dist=True)
+        if self.num_masked:
+            use |= loss_beside(loss.item(), use)
+        self.log_dict({f"val/{name}": value for name, value in use.items()}, sync_dist=True)
 
-    def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine to zero at the last step."""
+    def optimizer(self) -> torch.optim.AdamW:
+        """AdamW at the peak of the schedule; weight decay on matrices alone."""
         decayed = [p for p in self.parameters() if p.requires_grad and p.dim() > 1]
         others = [p for p in self.parameters() if p.requires_grad and p.dim() <= 1]
         optimizer = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}],
             lr=self.learning_rate,
             betas=self.betas,
-            fused=self.device.type == "cuda",
+            fused=self.device.type in FUSED_ON,
         )
-        return warmup_cosine(optimizer, self.warmup_steps, self.trainer)
+        # It says that it unscales gradients itself, for which Lightning would refuse to clip them in mixed precision;
+        # it also takes gradients that were unscaled before.
+        optimizer._step_supports_amp_scaling = False
+        return optimizer
 
-
-def codebook_use(counts_K: Tensor) -> dict[str, float]:
-    """How targets are spread over the codes, and what knowing only that would score.
-
-    Args:
-        counts_K: How often each code was a target.
-
-    Returns:
-        `chance_accuracy` 1/K; `commonest_accuracy`, the share of the commonest code: a model that learnt nothing
-        but frequencies reaches it; `unigram_loss`, the entropy in nats, its loss; `perplexity`, the exponential of
-        the entropy: K if all codes are used alike; `dead_share`, the share of codes never seen.
-    """
-    total = counts_K.sum().clamp(min=1)
-    share_K = counts_K / total
-    entropy = -(share_K * share_K.clamp(min=1e-12).log()).sum().item()
-    return {
-        "chance_accuracy": 1 / len(counts_K),
-        "commonest_accuracy": share_K.max().item(),
-        "unigram_loss": entropy,
-        "perplexity": math.exp(entropy),
-        "dead_share": (counts_K == 0).float().mean().item(),
-    }
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and cosine to zero at the last step."""
+        return warmup_cosine(self.optimizer(), self.warmup_steps, self.trainer)

@@ -20,7 +20,7 @@ from musicfm_pl.protocols.presets import protocol_names
 from musicfm_pl.systems.digest import encoder_digest
 from musicfm_pl.systems.judge import Judge
 from musicfm_pl.systems.schedule import warmup_cosine
-from musicfm_pl.systems.windows import Window, cut, in_batches, lattice, plan, stitch
+from musicfm_pl.systems.windows import Window, bounds, cut, in_batches, lattice, plan, stitch
 
 
 class TaskModel(L.LightningModule):
@@ -205,13 +205,16 @@ class TaskModel(L.LightningModule):
     ) -> Iterator[Tensor]:
         """`run` on each window and the frames it should give, several windows of one length at a time."""
         axis = 2 if features.dim() == 4 else features.dim() - 1
-        rate_hz = features.shape[axis] / duration_s
-        if features.dim() == 4:
-            rate_hz = float(1 / self.token_s)
-        elif isinstance(self.data.features, LogMel):
-            rate_hz = SAMPLE_RATE / self.data.features.hop_length
-        parts = zip(cut(features, axis, windows, rate_hz), lengths, strict=True)
+        parts = zip(cut(features, axis, windows, self._features_hz(features, duration_s)), lengths, strict=True)
         return in_batches(parts, self.window_batch, run)
+
+    def _features_hz(self, features: Tensor, duration_s: float) -> float:
+        """Steps a second of mel, waveform or cached states."""
+        if features.dim() == 4:
+            return float(1 / self.token_s)
+        if isinstance(self.data.features, LogMel):
+            return SAMPLE_RATE / self.data.features.hop_length
+        return features.shape[-1] / duration_s
 
     def test_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Decodes a whole track."""
@@ -276,9 +279,9 @@ class TaskModel(L.LightningModule):
         windows = plan(duration_s, self.data.cache_window_s, self.token_s, self.overlap)
         self.encoder.eval()
         # Twenty minutes of a large encoder are gigabytes: windows are stitched as they come, in half precision.
-        pieces_TLD = self._window_outputs(
-            features, duration_s, windows, [0] * len(windows), lambda part, _: self.encoder.stacked(part, only)
-        )
+        under = bounds(features.shape[-1], windows, self._features_hz(features, duration_s))
+        parts = ((part, 0) for part in self.encoder.local_windows(features, under))
+        pieces_TLD = in_batches(parts, self.window_batch, lambda part, _: self.encoder.from_local(part, only))
         firsts = [round(window.start_s / float(self.token_s)) for window in windows]
         return stitch(pieces_TLD, firsts, None, "centre", torch.float16).transpose(0, 1)
 

@@ -46,19 +46,21 @@ def plan(duration_s: float, window_s: float, grid: Fraction, overlap: float = 0.
     ]
 
 
-def cut(features: Tensor, axis: int, windows: Sequence[Window], rate_hz: float) -> Iterator[Tensor]:
-    """The part of a track's features under each window, without a copy.
+def bounds(num_steps: int, windows: Sequence[Window], rate_hz: float) -> list[tuple[int, int]]:
+    """First step of a track's features under each window, and the step after its last.
 
     Args:
-        features: Of one track.
-        axis: The one of time.
+        num_steps: Of the features.
         windows: As `plan` gives them; the last ends with the features, whatever the rounding.
         rate_hz: Steps of the features a second.
     """
-    num_steps = features.shape[axis]
-    for number, window in enumerate(windows):
-        first = round(window.start_s * rate_hz)
-        last = num_steps if number == len(windows) - 1 else min(num_steps, round(window.end_s * rate_hz))
+    found = [(round(window.start_s * rate_hz), min(num_steps, round(window.end_s * rate_hz))) for window in windows]
+    return [*found[:-1], (found[-1][0], num_steps)]
+
+
+def cut(features: Tensor, axis: int, windows: Sequence[Window], rate_hz: float) -> Iterator[Tensor]:
+    """The part of a track's features under each window, without a copy; `axis` is the one of time."""
+    for first, last in bounds(features.shape[axis], windows, rate_hz):
         yield features.narrow(axis, first, last - first)
 
 

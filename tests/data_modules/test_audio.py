@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,14 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     broken[100] = np.nan
     with pytest.raises(BadTrack, match=r"nan\.wav: samples that are not finite"):
         read_audio(write(tmp_path / "nan.wav", broken, 24000, "WAV", "FLOAT"))
+
+
+@pytest.mark.parametrize("content", [b"no music, " * 500, b"ID3\x04\0\0\0\0\0\0" + b"\xff\xfb\x90\x64" + b"junk" * 900])
+def test_decoders_keep_their_own_messages(tmp_path: Path, capfd: pytest.CaptureFixture[str], content: bytes) -> None:
+    path = tmp_path / "fake.mp3"
+    path.write_bytes(content)
+    with pytest.raises(BadTrack, match=r"fake\.mp3"):
+        read_audio(path)
+    assert capfd.readouterr().err == ""
+    os.write(2, b"after it")
+    assert capfd.readouterr().err == "after it"

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import importlib
-import inspect
 import json
-import os
-import pkgutil
-import shutil
-import signal
-import subprocess
-import time
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,30 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 from miniature import Miniature
+from preparation import BEGIN
 
-from data_modules import SAMPLE_RATE, corpora
-from data_modules.card import arguments_of
-from data_modules.corpora.base import Corpus, Item, Kind, Track
+from data_modules import SAMPLE_RATE
+from data_modules.corpora.base import Item, Kind, Track
 from data_modules.corpora.folder import Folder
-from data_modules.prepare import prepare, prepare_for_run
+from data_modules.prepare import prepare
 from data_modules.shards import Prepared
-
-BEGIN = ("prepare", "--corpus", "miniature.Miniature", "--jobs", "1", "--tracks_per_shard", "2")
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(root)): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and "embeddings" not in path.parts
-    }
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("whole") / "data"
-    command.succeed(*BEGIN, "--out", out)
-    return out
 
 
 def test_what_was_loaded_is_what_is_read(whole: Path) -> None:
@@ -99,99 +73,6 @@ def test_prepared_twice_is_prepared_once(whole: Path, capsys: pytest.CaptureFixt
     assert "prepared already: nothing to do" in said
     assert "train: 4 tracks" in said
     assert "licence: CC0" in said
-
-
-def test_a_killed_one_goes_on_and_gives_the_same(whole: Path, tmp_path: Path) -> None:
-    out = tmp_path / "data"
-    process = subprocess.Popen(
-        command.command(*BEGIN, "--out", out),
-        env=command.environment() | {"MINIATURE_DELAY_S": "0.4"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    give_up = time.monotonic() + 120
-    while not (out / "shards" / "00000.parquet").exists() and time.monotonic() < give_up:
-        time.sleep(0.05)
-    while not list((out / "shards").glob(".0000[1-3].pcm.*.part")) and time.monotonic() < give_up:
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert list((out / "shards").glob(".*.part")), "it was killed while it wrote a shard"
-    assert not (out / "index.parquet").exists()
-    with pytest.raises(FileNotFoundError, match="was not prepared to the end"):
-        Prepared(out)
-    finished = (out / "shards" / "00000.pcm").stat().st_mtime_ns
-    command.succeed(*BEGIN, "--out", out)
-    assert (out / "shards" / "00000.pcm").stat().st_mtime_ns == finished
-    assert contents(out) == contents(whole)
-
-
-def test_two_at_a_time(tmp_path: Path) -> None:
-    out = tmp_path / "data"
-    process = subprocess.Popen(
-        command.command(*BEGIN, "--out", out),
-        env=command.environment() | {"MINIATURE_DELAY_S": "30"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        give_up = time.monotonic() + 120
-        while not (out / "corpus.json").exists() and time.monotonic() < give_up:
-            time.sleep(0.05)
-        code, said = command.fail(*BEGIN, "--out", out)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    assert code == 2
-    assert f"another `musicfm prepare` is at work on {out}" in said
-
-
-def test_a_full_disk(whole: Path, tmp_path: Path) -> None:
-    """A file system of a few megabytes: two shards fit, the third does not."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", str(disk)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("only root may mount the small file system that this test fills")
-    out = disk / "data"
-    try:
-        code, said = command.fail(*BEGIN, "--out", out)
-        assert code == 2
-        assert f"the disk is full while writing to {out}" in said
-        assert "give the same command again" in said
-        assert "Traceback" not in said
-        assert (out / "shards" / "00000.parquet").exists()
-        assert not (out / "index.parquet").exists()
-        assert not list(out.rglob("*.part"))
-        finished = (out / "shards" / "00000.pcm").stat().st_mtime_ns
-        subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
-        command.succeed(*BEGIN, "--out", out)
-        assert (out / "shards" / "00000.pcm").stat().st_mtime_ns == finished
-        assert contents(out) == contents(whole)
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-def test_a_disk_that_fills_up_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(fd: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    out = tmp_path / "data"
-    with monkeypatch.context() as patch:
-        # The shards are written by other processes: it is the index here that finds the disk full.
-        prepare_until_index = os.fsync
-        patch.setattr(os, "fsync", lambda fd: full(fd) if (out / "shards").exists() else prepare_until_index(fd))
-        code, said = command.fail(*BEGIN, "--out", out)
-    assert code == 2
-    assert "the disk is full" in said
-    assert not list(out.rglob("*.part"))
-    assert not (out / "index.parquet").exists()
-    command.succeed(*BEGIN, "--out", out)
-    assert len(Prepared(out).entries) == 8
 
 
 def test_bad_tracks_are_set_aside_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -263,122 +144,12 @@ def test_gaps_and_remarks_are_said(
     assert all("key" not in entry.labels for entry in Prepared(tmp_path / "data").split("train"))
 
 
-def test_another_corpus_or_other_files_in_the_folder(whole: Path, tmp_path: Path) -> None:
-    code, said = command.fail("prepare", "--corpus", "tiny", "--out", whole)
-    assert code == 2
-    assert f"--out: {whole} was prepared from miniature with 8 tracks, not from this tiny" in said
-    (tmp_path / "thesis.tex").write_text("words")
-    code, said = command.fail(*BEGIN, "--out", tmp_path)
-    assert code == 2
-    assert f"--out: {tmp_path} holds other files" in said
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-    code, said = command.fail(*BEGIN[:-1], "3", "--out", whole)
-    assert code == 2
-    assert "--tracks_per_shard" in said
-
-
-def test_other_arguments_of_the_corpus(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tracks have the same names and splits: only the record tells."""
-    code, said = command.fail(*BEGIN, "--out", whole, "--corpus.bad", "[song1]")
-    assert code == 2
-    assert f"corpus.bad: {whole} was prepared with [], not ['song1']; give the same again" in said
-    music = tmp_path / "music"
-    music.mkdir()
-    soundfile.write(music / "a.wav", np.random.default_rng(0).normal(0, 0.1, 44100).astype(np.float32), 44100)
-    folder = ("prepare", "--corpus", "folder", "--out", tmp_path / "data", "--jobs", "1", "--root")
-    command.succeed(*folder, music)
-    monkeypatch.chdir(tmp_path)
-    command.succeed(*folder, "music")
-    music.rename(tmp_path / "moved")
-    code, said = command.fail(*folder, "moved")
-    assert code == 2
-    assert f"corpus.root: {tmp_path / 'data'} was prepared with '{music}', not '{tmp_path / 'moved'}'" in said
-    card = json.loads((tmp_path / "data" / "corpus.json").read_text())
-    assert card.pop("arguments") == {"root": str(music)}
-    (tmp_path / "data" / "corpus.json").write_text(json.dumps(card))
-    command.succeed(*folder, "moved")
-
-
-def test_a_run_does_without_the_data_set_once_it_is_prepared(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    music, out = tmp_path / "music", tmp_path / "data"
-    music.mkdir()
-    soundfile.write(music / "a.wav", np.random.default_rng(0).normal(0, 0.1, 44100).astype(np.float32), 44100)
-    command.succeed("prepare", "--corpus", "folder", "--root", music, "--out", out, "--jobs", "1")
-    shutil.rmtree(music)
-    capsys.readouterr()
-    prepare_for_run(Folder(music), out)
-    assert "is prepared already: nothing to do" in " ".join(capsys.readouterr().out.split())
-    with pytest.raises(FileNotFoundError, match="no folder"):
-        prepare_for_run(Folder(tmp_path / "other"), out)
-    (out / "index.parquet").unlink()
-    with pytest.raises(FileNotFoundError, match="no folder"):
-        prepare_for_run(Folder(music), out)
-
-
-def test_every_corpus_keeps_its_arguments() -> None:
-    """Found by discovery; what a constructor needs is a path."""
-    found = 0
-    for module in pkgutil.iter_modules(corpora.__path__):
-        for member in vars(importlib.import_module(f"data_modules.corpora.{module.name}")).values():
-            if inspect.isclass(member) and issubclass(member, Corpus) and not inspect.isabstract(member):
-                parameters = inspect.signature(member).parameters.values()
-                corpus = member(**{p.name: Path("x") for p in parameters if p.default is inspect.Parameter.empty})
-                assert list(arguments_of(corpus)) == [p.name for p in parameters]
-                found += 1
-    assert found >= 4
-    assert arguments_of(Folder(Path("~/music"))) == {"root": str(Path.home() / "music")}
-
-
 def test_a_corpus_for_testing_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command.succeed(*BEGIN, "--out", tmp_path, "--corpus.test_only", "true")
     said = " ".join(capsys.readouterr().out.split())
     assert "test: 8 tracks" in said
     assert "mel statistics of" not in said and "no mel statistics" in said
     assert len(Prepared(tmp_path).split("test")) == 8
-
-
-@pytest.mark.parametrize("name", ["prepare", "doctor"])
-def test_the_help_says_how_to_find_a_corpus(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="0"):
-        command.succeed(name, "--help")
-    assert "an unknown name lists all" in " ".join(capsys.readouterr().out.split())
-    _, said = command.fail(name, "--corpus", "which")
-    modules = {module.name for module in pkgutil.iter_modules(corpora.__path__)}
-    known = said.split("known are ")[1].split(", or give")[0].split(", ")
-    assert set(known) <= modules and len(known) > 15, said
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--corpus", "tyni"], "tyni"),
-        (["--corpus", "folder", "--root", "absent/music"], "absent/music"),
-        (["--corpus", "pop909", "--root", "absent"], "no folder absent"),
-        (["--corpus", "folder"], "root"),
-        (["--corpus", "tiny", "--jobz", "2"], "jobz"),
-        ([], "corpus"),
-    ],
-)
-def test_corpora_that_are_not_there(arguments: list[str], message: str, tmp_path: Path) -> None:
-    code, said = command.fail("prepare", *arguments, "--out", tmp_path / "data")
-    assert code == 2
-    assert message in said
-    assert "Traceback" not in said
-    assert not (tmp_path / "data").exists()
-
-
-def test_a_shard_cut_short(whole: Path, tmp_path: Path) -> None:
-    shutil.copytree(whole, tmp_path / "data")
-    shard = tmp_path / "data" / "shards" / "00001.pcm"
-    with shard.open("r+b") as file:
-        file.truncate(shard.stat().st_size // 2)
-    prepared = Prepared(tmp_path / "data")
-    with pytest.raises(ValueError, match=r"track song3: \S+00001\.pcm is cut short") as raised:
-        for entry in prepared.entries:
-            prepared.read(entry)
-    assert "run `musicfm prepare` again" in str(raised.value)
 
 
 def test_ignored_files_of_a_folder_are_remarked_upon(tmp_path: Path) -> None:

@@ -63,3 +63,31 @@ def test_tags_and_what_is_not_there_are_not_doubted() -> None:
     assert suspicions(labels, 200.0) == []
     one: dict[Kind, Spans] = {"beat": Spans.events([0.5, 1.0], ["1", "2"])}
     assert suspicions(one, 1.2) == []
+
+
+def in_bars(*stretches: tuple[int, int, float]) -> Spans:
+    """Beats of so many bars, of so many beats, so many seconds apart, one stretch after the other."""
+    beats = [
+        (str(beat + 1), s) for num_bars, num_beats, s in stretches for _ in range(num_bars) for beat in range(num_beats)
+    ]
+    ends_s = np.cumsum([s for _, s in beats])
+    return Spans.events(np.append(0.0, ends_s[:-1]), [label for label, _ in beats])
+
+
+@pytest.mark.parametrize(
+    ("stretches", "num_doubts"),
+    [
+        # As in corelli/op01n05c and Beethoven's op. 13 (DCML): with the metre goes the note that is counted.
+        (((4, 3, 0.54), (4, 4, 0.28)), 0),
+        (((4, 4, 0.32), (4, 2, 0.65)), 0),
+        (((4, 4, 0.32), (4, 4, 0.65)), 1),
+        (((4, 4, 0.5), (1, 1, 1.0), (4, 4, 0.5)), 1),
+    ],
+)
+def test_a_tempo_may_jump_where_the_metre_changes(
+    stretches: tuple[tuple[int, int, float], ...], num_doubts: int
+) -> None:
+    beats = in_bars(*stretches)
+    assert len(suspicions({"beat": beats}, beats.starts_s[-1] + 1.0)) == num_doubts
+    unknown = Spans.events(beats.starts_s, ["?"] * len(beats))
+    assert len(suspicions({"beat": unknown}, beats.starts_s[-1] + 1.0)) == 1

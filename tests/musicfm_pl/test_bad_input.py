@@ -34,6 +34,7 @@ def assert_refused(done: tuple[int, str], *words: str) -> None:
 
 def damaged(run: Path, to: Path, change: Callable[[Path], object]) -> Path:
     shutil.copytree(run, to)
+    (to / "checkpoints" / "encoder.safetensors").unlink()  # it would be read in place of the checkpoint
     change(to / "checkpoints" / "last.ckpt")
     return to
 

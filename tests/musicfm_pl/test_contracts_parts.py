@@ -24,6 +24,7 @@ from data_modules.mel import LogMel
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.encoders.conformer import Conformer
 from musicfm_pl.tokenizers.base import Tokenizer
+from musicfm_pl.tokenizers.centroids import Header, write_centroids
 
 SMALL: dict[str, Any] = {
     "dim": 32,
@@ -74,11 +75,24 @@ def pretraining_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make(pretraining_run: Path) -> Callable[[type], Any]:
+def centroids(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What k-means tokens read: as many centroids as there are codes, of as many values as a token sees."""
+    file, k, num_mels = tmp_path_factory.mktemp("tokens") / "kmeans.safetensors", SMALL["num_codes"], SMALL["num_mels"]
+    mel = {"sample_rate": 24000, "hop_length": 240, "num_mels": num_mels, "n_fft": 2048, "mean": 0.0, "std": 1.0}
+    header = Header(
+        k, "logmel", 0, SMALL["frame_dim"] // num_mels, mel, None, None, None, "made up", "0", {}, 1.0, (1.0,)
+    )
+    codes_KD = torch.randn(k, SMALL["frame_dim"], generator=torch.Generator().manual_seed(0))
+    write_centroids(file, header, codes_KD, torch.ones(k, dtype=torch.int64))
+    return file
+
+
+@pytest.fixture(scope="session")
+def make(pretraining_run: Path, centroids: Path) -> Callable[[type], Any]:
     """Builds a small object of a class, always with the same weights."""
 
     def build(part: type) -> Any:
-        known = SMALL | {"run": pretraining_run}
+        known = SMALL | {"run": pretraining_run, "file": centroids}
         parameters = inspect.signature(part).parameters
         arguments = {name: known[name] for name in parameters if name in known}
         lacking = [n for n, p in parameters.items() if p.default is p.empty and n not in known]
@@ -99,7 +113,7 @@ def features(encoder: Encoder, num_frames: int, batch: int = 2) -> Tensor:
 
 def test_all_are_found() -> None:
     assert {"Conformer", "Bert", "MelFrames"} <= {c.__name__ for c in ENCODERS}
-    assert "RandomProjection" in {c.__name__ for c in TOKENIZERS}
+    assert {"RandomProjection", "KMeans"} <= {c.__name__ for c in TOKENIZERS}
     assert {"WaveNoise", "MelNoise"} <= {c.__name__ for c in MASKINGS}
 
 
@@ -213,6 +227,16 @@ class TestTokenizer:
         with torch.autocast("cpu", torch.bfloat16):
             inside = tokenizer(frames_TD)
         assert torch.equal(inside, tokenizer(frames_TD))
+
+    def test_features_are_of_whole_tokens(self, part: type[Tokenizer], make: Callable[[type], Tokenizer]) -> None:
+        tokenizer, stride = make(part), SMALL["frame_dim"] // SMALL["num_mels"]
+        mel_BMF = torch.randn(2, SMALL["num_mels"], 10 * stride + 1)
+        before = mel_BMF.clone()
+        frames_BTD = tokenizer.features(mel_BMF, stride)
+        assert frames_BTD.shape[:2] == (2, 10) and frames_BTD.dtype == torch.float32
+        assert torch.equal(mel_BMF, before), "the input was overwritten"
+        assert tokenizer(frames_BTD.flatten(0, 1)).shape == (20, tokenizer.num_books)
+        assert not frames_BTD.requires_grad
 
     def test_nothing_learns(self, part: type[Tokenizer], make: Callable[[type], Tokenizer]) -> None:
         assert not [p for p in make(part).parameters() if p.requires_grad]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import command
@@ -19,6 +20,7 @@ from musicfm_pl.encoders.bert import Bert
 from musicfm_pl.encoders.conformer import Conformer
 from musicfm_pl.encoders.mel_frames import MelFrames
 from musicfm_pl.encoders.pretrained import Pretrained
+from musicfm_pl.systems.windows import cut, plan, stitch
 
 LENGTHS_S = (2.0, 0.31, 7.43, 2.0, 3.171, 5.0, 7.43)
 SMALL = {"dim": 32, "num_layers": 2, "num_heads": 2, "ffn_dim": 48, "conv_channels": 4}
@@ -65,6 +67,20 @@ def test_a_whole_waveform_gives_what_the_encoder_gives(encoder: Encoder, wavefor
         torch.testing.assert_close(found_LTD, expected_LTD, rtol=1e-5, atol=1e-5)
         if len(waveform_N) < len(longest) and not isinstance(encoder, MelFrames):
             assert (padded_LTD - expected_LTD).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_windows_give_what_each_gives_alone(encoder: Encoder, waveforms: list[Tensor]) -> None:
+    """They share their front end, and still each state is that of its own window, padded where that ends."""
+    mel = LogMel(mean=-20.0, std=15.0)
+    encoder.eval()
+    for waveform_N in waveforms:
+        heard, duration_s = mel(waveform_N[None]), len(waveform_N) / SAMPLE_RATE
+        windows = plan(duration_s, 2.4, Fraction(1, 25), 0.5)
+        pieces = [torch.cat(encoder(part)).transpose(0, 1) for part in cut(heard, 2, windows, 100)]
+        expected_TLD = stitch(pieces, [round(25 * window.start_s) for window in windows], None, "centre")
+        (found_LTD,) = embed(encoder, mel, [waveform_N], 2.4)
+        torch.testing.assert_close(found_LTD, expected_TLD.transpose(0, 1), rtol=1e-5, atol=1e-5)
 
 
 def test_a_layer_is_that_layer_of_all(encoder: Encoder, waveforms: list[Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import subprocess
 import time
@@ -110,6 +111,36 @@ def test_killed(prepared: Path, whole: Path, tmp_path: Path) -> None:
     command.succeed("fit", *arguments)
     assert_same(tmp_path, whole)
     assert (tmp_path / "results.json").exists()
+
+
+def test_killed_at_a_random_step_of_several_batches(prepared: Path, tmp_path: Path) -> None:
+    """In the midst of a step, before its gradients are complete; validations fall between the batches of a step.
+
+    A bad batch before it is skipped, which what is known of earlier steps has a part in.
+    """
+    step = random.SystemRandom().randrange(2, 6)
+    spoil = ("--trainer.callbacks+=poison.Spoil", "--trainer.callbacks.batch", "2")
+    more = (*OFTEN, "--trainer.accumulate_grad_batches", "2", *spoil)
+
+    def arguments(run: str) -> list[str]:
+        return command.pretraining(prepared, tmp_path / run, 7, *more)
+
+    command.succeed("fit", *arguments("whole"))
+    kill = ("--trainer.callbacks+=interruptions.KillAt", "--trainer.callbacks.step", str(step))
+    assert command.musicfm("fit", *arguments("parts"), *kill).returncode == -signal.SIGKILL
+    before = checkpoint(tmp_path / "parts")
+    assert before["global_step"] == step
+    command.succeed("fit", *arguments("parts"))
+    one, other = checkpoint(tmp_path / "parts"), checkpoint(tmp_path / "whole")
+    (guard,) = (name for name in one["callbacks"] if name.startswith("TrainingGuard"))
+    assert one["callbacks"][guard] == other["callbacks"][guard], f"killed in step {step}"
+    assert one["callbacks"][guard]["counts"]["skipped_steps"] == 1
+    assert len(one["callbacks"][guard]["normal"]) == 6
+    torch.testing.assert_close(one["state_dict"], other["state_dict"], rtol=0, atol=0)
+    torch.testing.assert_close(one["optimizer_states"], other["optimizer_states"], rtol=0, atol=0)
+    for name in ("train/loss_of_all", "train/grad_norm"):
+        curves = [logged(tmp_path / run, name) for run in ("parts", "whole")]
+        assert repr(curves[0]) == repr(curves[1]), f"killed in step {step}"  # NaN is not itself
 
 
 def test_a_finished_run_repeats_nothing(prepared: Path, whole: Path) -> None:

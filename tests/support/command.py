@@ -13,7 +13,7 @@ from musicfm_pl.cli import main
 
 REPOSITORY = Path(__file__).parents[2]
 EXPERIMENTS = REPOSITORY / "experiments"
-_QUIET = (
+QUIET = (
     *("--data.num_workers", "0", "--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", "1"),
     *("--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"),
 )
@@ -25,7 +25,7 @@ def pretraining(data: Path, run: Path, steps: int, *more: str | Path) -> list[st
         *("--config", str(EXPERIMENTS / "pretrain" / "small.yaml"), "--data.root", str(data), "--run_dir", str(run)),
         *("--model.encoder.dim", "32", "--model.encoder.num_layers", "2", "--model.encoder.num_heads", "2"),
         *("--model.encoder.ffn_dim", "48", "--model.encoder.conv_channels", "4", "--model.tokenizer.num_codes", "32"),
-        *("--data.batch_size", "4", "--trainer.max_steps", str(steps), *_QUIET, *map(str, more)),
+        *("--data.batch_size", "4", "--trainer.max_steps", str(steps), *QUIET, *map(str, more)),
     ]
 
 
@@ -34,7 +34,7 @@ def probing(task: str, data: Path, run: Path, *more: str | Path) -> list[str]:
     return [
         *("--config", str(EXPERIMENTS / "tasks" / f"{task}.yaml"), "--data.root", str(data), "--run_dir", str(run)),
         *("--data.batch_size", "4", "--data.clip_s", "5", "--data.cache_window_s", "10"),
-        *("--trainer.max_steps", "3", "--trainer.val_check_interval", "3", *_QUIET, *map(str, more)),
+        *("--trainer.max_steps", "3", "--trainer.val_check_interval", "3", *QUIET, *map(str, more)),
     ]
 
 

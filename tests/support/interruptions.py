@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import time
 import zlib
 from pathlib import Path
@@ -53,3 +55,37 @@ class Seen(L.Callback):
     ) -> None:
         with Path(os.environ["SEEN"]).open("a") as file:
             file.write(f"{zlib.crc32(batch.mel_BMF.numpy().tobytes()):08x}\n")
+
+
+class KillAt(L.Callback):
+    """What a machine does that loses its power, in the midst of a training step.
+
+    Args:
+        step: The last that was finished.
+    """
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: object) -> None:
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class CopyRun(L.Callback):
+    """Keeps what a run would have left behind, had it ended after a step and before its checkpoint.
+
+    Args:
+        step: Number of the step.
+        to: A folder that is not there yet.
+    """
+
+    def __init__(self, step: int, to: Path) -> None:
+        self.step = step
+        self.to = to
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        if trainer.global_step == self.step and trainer.is_global_zero:
+            shutil.copytree(trainer.default_root_dir, self.to)

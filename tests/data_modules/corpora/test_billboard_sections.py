@@ -49,3 +49,8 @@ def test_a_line_without_a_time(tmp_path: Path) -> None:
         read_sections(path, 9.0)
     with pytest.raises(BadTrack, match="no such file"):
         header(tmp_path / "absent.txt")
+
+
+def test_a_function_in_capitals_is_no_letter(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "salami_chords.txt", "0.0\tA', VERSE, | C |\n1.0\tCHORUS\n2.0\tB, | C |\n3.0\tend\n")
+    assert [row.label for row in read_sections(path, 9.0)] == ["VERSE", "CHORUS", "B"]

@@ -111,7 +111,7 @@ def test_a_folder_of_lists(tmp_path: Path) -> None:
     [
         ("a\ttrain\nb\n", r"a\.split:2: expected 2 columns, got 'b'"),
         ("a\ttrain\nb\tdev\n", r"a\.split:2: 'dev' is neither train, val or test nor a fold"),
-        ("a\ttrain\nb\t3\n", r"a\.split has folds on some lines and splits on others"),
+        ("a\ttrain\nb\t3\n", r"a\.split:1: .train. is no fold, which other lines have"),
         ("", r"a\.split: is empty"),
     ],
 )

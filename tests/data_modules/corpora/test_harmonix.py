@@ -143,6 +143,9 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         Harmonix(tmp_path).items()
     root = harmonix(tmp_path, 1)
     (root / "dataset/metadata.csv").unlink()
-    with pytest.raises(FileNotFoundError, match=r"no file .*metadata\.csv, which names the artists; or choose a fold"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"metadata\.csv: no such file; expected the table that names the artists, or the choice of a fold",
+    ):
         Harmonix(root).items()
     assert len(Harmonix(with_all_names(root), fold=0).items()) == 1

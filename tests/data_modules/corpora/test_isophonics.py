@@ -162,3 +162,9 @@ def test_mirdata_reads_the_plain_files_alike(tmp_path: Path) -> None:
     chords = mirdata.load_chords(str(folder / f"chordlab/The_Beatles/{ALBUM}/{SONG}.lab"))
     assert track.labels["chord"].labels == tuple(chords.labels)
     assert np.array_equal(track.labels["chord"].intervals_s, chords.intervals)
+
+
+def test_a_beat_without_a_label_is_counted_between_two_that_have_one(tmp_path: Path) -> None:
+    beats = "0.1\n0.2 3\n0.3\n0.4 1\n0.5 2\n0.6\n0.7\n0.8 1\n0.9 2\n1.0\n1.1 4\n"
+    track, _ = load(Isophonics(beatles(tmp_path, beat=beats)))
+    assert track.labels["beat"].labels == ("?", "3", "4", "1", "2", "?", "?", "1", "2", "3", "4")

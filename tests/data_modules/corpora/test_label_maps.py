@@ -103,7 +103,7 @@ def test_a_table_of_ones_own_goes_before(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("", r"mine\.csv: the first row that is no comment must be label,function,basis"),
-        ("kazoo,inst,x\n", r"mine\.csv: the first row"),
+        ("kazoo,inst,x\n", r"mine\.csv:1: the first row"),
         ("# c\nlabel,function,basis\nkazoo,noise,x\n", r"mine\.csv:3: 'kazoo,noise,x' names none of intro"),
         ("label,function,basis\nkazoo,inst\n", r"mine\.csv:2: "),
         ("label,function,basis\nkazoo,inst,x\nKazoo,inst,x\n", r"mine\.csv:3: 'Kazoo' has a row already"),

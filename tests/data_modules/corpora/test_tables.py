@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_modules.corpora.tables import read_rows, version
+from data_modules.corpora.tables import read_records, read_rows, version
 
 
 def written(folder: Path, content: bytes) -> Path:
@@ -48,3 +48,19 @@ def test_version(tmp_path: Path) -> None:
     assert version(tmp_path / "absent") == (0, 0)
     before = version(written(tmp_path, b"a"))
     assert before == version(tmp_path / "table.tsv") != version(written(tmp_path, b"ab"))
+
+
+def test_records_by_the_names_of_their_columns(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.csv"
+    path.write_bytes(b"\xef\xbb\xbfFile, Artist,Title\r\n1,Beyonc\xe9,x\n\n2\n3,b,y,more\n")
+    assert read_records(path, ("File", "Artist"), "metadata") == [
+        {"File": "1", "Artist": "Beyonc�", "Title": "x"},
+        {"File": "2", "Artist": "", "Title": ""},
+        {"File": "3", "Artist": "b", "Title": "y"},
+    ]
+    with pytest.raises(ValueError, match=r"metadata\.csv:1: the first row names no column Album$"):
+        read_records(path, ("File", "Album"), "metadata")
+    path.write_text("\n")
+    assert read_records(path, (), "a table of albums") == []
+    with pytest.raises(ValueError, match=r"metadata\.csv: is empty; expected a table of albums"):
+        read_records(path, ("Album",), "a table of albums")

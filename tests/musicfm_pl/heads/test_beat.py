@@ -4,119 +4,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from madmom_infer.features.downbeats import DBNDownBeatTrackingProcessor
-from madmom_infer.ml.hmm import HiddenMarkovModel
+from steady_beats import noisy_logits, steady_beats
 
 from data_modules.spans import Spans
-from musicfm_pl.heads.bar_viterbi import BarHMM
 from musicfm_pl.heads.base import Estimate
 from musicfm_pl.heads.beat import Beat
-from musicfm_pl.heads.beat_decoders import DownbeatDBN, dbn_probabilities, strongest_frames
-
-
-def _beats(duration_s: float, bpm: float, beats_per_bar: int, first_s: float = 0.3, jitter: float = 0.0) -> Spans:
-    rng = np.random.default_rng(0)
-    times_s = np.arange(first_s, duration_s, 60 / bpm)
-    times_s = np.sort(np.clip(times_s + rng.normal(0, jitter, len(times_s)), 0, duration_s - 1e-3))
-    return Spans.events(times_s, [str(number % beats_per_bar + 1) for number in range(len(times_s))])
-
-
-def _noisy_logits(head: Beat, beats: Spans, duration_s: float, noise: float, seed: int = 0) -> np.ndarray:
-    """What a passable model might say: weak, noisy peaks near the beats."""
-    perfect = head.perfect_logits(head.targets(beats, duration_s)).numpy()
-    rng = np.random.default_rng(seed)
-    return (0.3 * perfect + rng.normal(0, noise, perfect.shape)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def head() -> Beat:
     return Beat(4)
-
-
-@pytest.fixture(scope="module")
-def madmom() -> DBNDownBeatTrackingProcessor:
-    return DBNDownBeatTrackingProcessor([2, 3, 4], fps=50, min_bpm=55, max_bpm=215, transition_lambda=100)
-
-
-def _activations(kind: str, num_frames: int) -> np.ndarray:
-    rng = np.random.default_rng(num_frames)
-    if kind == "random":
-        return np.clip(rng.dirichlet([1, 1, 8], num_frames)[:, :2], 1e-6, 0.49)
-    if kind == "flat":
-        return np.full((num_frames, 2), 1e-5)
-    if kind == "saturated":
-        beats = Spans.events(np.arange(0.1, num_frames / 50, 0.5), ["1"] * int(np.ceil(num_frames / 25 - 0.2)))
-        return dbn_probabilities(Beat(1).perfect_logits(Beat(1).targets(beats, num_frames / 50)).numpy())
-    beats = _beats(num_frames / 50, 97, 3, jitter=0.02)
-    return dbn_probabilities(_noisy_logits(Beat(1), beats, num_frames / 50, 1.0))
-
-
-@pytest.mark.parametrize("kind", ["random", "flat", "saturated", "realistic"])
-@pytest.mark.parametrize("num_frames", [1, 2, 13, 600])
-def test_viterbi_gives_madmoms_path(madmom: DBNDownBeatTrackingProcessor, kind: str, num_frames: int):
-    activations = _activations(kind, num_frames)
-    for hmm in madmom.hmms:
-        path, log_probability = BarHMM(hmm.transition_model, hmm.observation_model).viterbi(activations)
-        expected, expected_log_probability = hmm.viterbi(activations)
-        np.testing.assert_array_equal(path, expected)
-        assert log_probability == expected_log_probability
-
-
-def test_viterbi_gives_madmoms_path_in_a_space_with_log_spaced_tempi():
-    processor = DBNDownBeatTrackingProcessor([4], fps=100, num_tempi=20, transition_lambda=50)
-    (hmm,) = processor.hmms
-    assert type(hmm) is HiddenMarkovModel
-    activations = _activations("random", 300)
-    path, _ = BarHMM(hmm.transition_model, hmm.observation_model).viterbi(activations)
-    np.testing.assert_array_equal(path, hmm.viterbi(activations)[0])
-
-
-def test_viterbi_refuses_what_is_no_probability(madmom: DBNDownBeatTrackingProcessor):
-    hmm = BarHMM(madmom.hmms[0].transition_model, madmom.hmms[0].observation_model)
-    with pytest.raises(ValueError, match="no number"):
-        hmm.viterbi(np.full((3, 2), np.nan))
-
-
-def test_dbn_gives_madmoms_beats(head: Beat, madmom: DBNDownBeatTrackingProcessor):
-    ours = DownbeatDBN((2, 3, 4), 55, 215, 100, 50)
-    for beats_per_bar, bpm in ((3, 140), (4, 88)):
-        beats = _beats(12.0, bpm, beats_per_bar, jitter=0.015)
-        logits = _noisy_logits(head, beats, 12.0, 0.8)
-        frames, positions = ours(dbn_probabilities(logits))
-        expected = madmom(dbn_probabilities(logits))
-        np.testing.assert_allclose(frames / 50, expected[:, 0])
-        np.testing.assert_array_equal(positions, expected[:, 1])
-
-
-@given(st.lists(st.tuples(st.floats(-500, 500), st.floats(-500, 500)), min_size=1, max_size=20))
-def test_dbn_probabilities_leave_room_for_no_beat(logits: list[tuple[float, float]]):
-    probabilities = dbn_probabilities(np.array(logits))
-    assert (probabilities >= 0.9e-5).all()
-    assert (probabilities.sum(axis=1) <= 1 - 0.9e-5).all()
-
-
-def test_dbn_names_logits_that_are_no_numbers(head: Beat):
-    with pytest.raises(ValueError, match="diverged"):
-        head.decode(np.full((100, 2), np.nan, dtype=np.float32), 2.0)
-
-
-@pytest.mark.parametrize("decoder", ["dbn", "minimal"])
-def test_silence_has_no_beats(decoder: str):
-    estimate = Beat(4, decoder=decoder).decode(np.full((500, 2), -9.0, dtype=np.float32), 10.0)
-    assert len(estimate.spans) == 0
-
-
-def test_minimal_decoder():
-    logits = np.full((60, 2), -5.0)
-    # A beat, a plateau of two frames, a weaker beat too near the first, one below one half, a beat.
-    logits[[5, 20, 21, 7, 40, 50], 0] = [3, 2, 2, 1, -0.1, 4]
-    # A downbeat 2 frames from its beat.
-    logits[22, 1] = 1
-    frames, positions = strongest_frames(logits, reach=3)
-    assert frames.tolist() == [5, 20, 50]
-    assert positions.tolist() == [0, 1, 2]
-    head = Beat(4, decoder="minimal")
-    assert head.decode(logits.astype(np.float32), 1.2).spans == Spans.events([0.1, 0.4, 1.0], ["?", "1", "2"])
 
 
 @settings(max_examples=15, deadline=None)
@@ -129,7 +26,7 @@ def test_minimal_decoder():
     decoder=st.sampled_from(["dbn", "minimal"]),
 )
 def test_round_trip(bpm: float, beats_per_bar: int, first_s: float, jitter: float, num_s: float, decoder: str):
-    beats = _beats(num_s, bpm, beats_per_bar, first_s, jitter)
+    beats = steady_beats(num_s, bpm, beats_per_bar, first_s, jitter)
     # Trimmed, a beat at 5 s may be counted on one side only.
     summary = Beat(4, decoder=decoder, trim_s=0.0).ceiling([beats], [num_s]).summary
     # madmom may not see the last beat, of which it hears only the beginning.
@@ -140,14 +37,14 @@ def test_round_trip(bpm: float, beats_per_bar: int, first_s: float, jitter: floa
 
 @pytest.mark.parametrize("beats_per_bar", [2, 6])
 def test_round_trip_of_other_bars(beats_per_bar: int):
-    beats = _beats(30.0, 150, beats_per_bar)
+    beats = steady_beats(30.0, 150, beats_per_bar)
     summary = Beat(4, beats_per_bar=(2, 3, 4, 6)).ceiling([beats], [30.0]).summary
     assert all(value == 1 for value in summary.values())
 
 
 def test_scores_are_mir_evals(head: Beat):
-    reference = _beats(30.0, 100, 4, jitter=0.03)
-    estimate = head.decode(_noisy_logits(head, reference, 30.0, 3.0), 30.0)
+    reference = steady_beats(30.0, 100, 4, jitter=0.03)
+    estimate = head.decode(noisy_logits(head, reference, 30.0, 3.0), 30.0)
     scores = head.score([reference], [estimate], [30.0])
     assert 0 < scores.summary["beat_f"] < 1
     assert scores.summary == scores.tracks[0]
@@ -173,7 +70,7 @@ def test_trim_is_a_setting():
 
 
 def test_positions_that_are_not_known(head: Beat):
-    known = _beats(20.0, 120, 4)
+    known = steady_beats(20.0, 120, 4)
     unknown = Spans.events(known.starts_s, ["?"] * len(known))
     target_N2 = head.targets(unknown, 20.0)
     assert target_N2[:, 1].isnan().all()
@@ -229,7 +126,7 @@ def _beat_this_loss(logits_N: np.ndarray, targets_N: np.ndarray, tolerance: int,
 @pytest.mark.parametrize(("tolerance", "weight"), [(1, 1.0), (3, 1.0), (3, 7.0)])
 def test_shift_tolerant_loss_is_beat_thises(tolerance: int, weight: float):
     head = Beat(4, shift_tolerance=tolerance, beat_weight=weight, downbeat_weight=weight)
-    targets_N2 = head.targets(_beats(6.0, 130, 4), 6.0)
+    targets_N2 = head.targets(steady_beats(6.0, 130, 4), 6.0)
     assert set(targets_N2.unique().tolist()) == {0, 1}, "not widened"
     logits_N2 = torch.randn(targets_N2.shape, generator=torch.Generator().manual_seed(tolerance))
     expected = [
@@ -241,7 +138,7 @@ def test_shift_tolerant_loss_is_beat_thises(tolerance: int, weight: float):
 
 def test_a_shift_within_the_tolerance_costs_nothing():
     head = Beat(4, shift_tolerance=3)
-    beats = _beats(10.0, 100, 4, first_s=0.5)
+    beats = steady_beats(10.0, 100, 4, first_s=0.5)
     targets, plain = head.targets(beats, 10.0)[None], Beat(4, widen_frames=0)
     exact = head.perfect_logits(targets[0])[None]
     for frames in (-3, 2):
@@ -253,7 +150,7 @@ def test_a_shift_within_the_tolerance_costs_nothing():
 
 def test_shift_tolerant_loss_of_what_is_not_known_and_of_short_clips():
     head = Beat(4, shift_tolerance=3)
-    targets = head.targets(_beats(6.0, 130, 4), 6.0)[None]
+    targets = head.targets(steady_beats(6.0, 130, 4), 6.0)[None]
     logits = torch.randn(targets.shape, requires_grad=True)
     half = targets.clone()
     half[..., 1] = torch.nan
@@ -265,43 +162,12 @@ def test_shift_tolerant_loss_of_what_is_not_known_and_of_short_clips():
     assert head.loss(torch.zeros(1, 5, 2), torch.zeros(1, 5, 2)).item() == pytest.approx(np.log(2))
 
 
-def test_two_dbns_find_downbeats_by_themselves():
-    head = Beat(4, decoder="two_dbns")
-    beats = _beats(30.0, 120, 4, first_s=0.5)
-    perfect = head.perfect_logits(head.targets(beats, 30.0)).numpy()
-    perfect[:, 1] = np.roll(perfect[:, 1], 4)  # 80 ms late: no beat, and outside of the window
-    estimate = head.decode(perfect, 30.0)
-    assert estimate.downbeats is not None
-    true_s = beats.starts_s[np.array([label == "1" for label in beats.labels])]
-    np.testing.assert_allclose(estimate.downbeats.starts_s[:14], true_s[:14] + 0.08, atol=0.011)
-    assert set(estimate.downbeats.labels) == {"1"}
-    first = estimate.spans.labels.index("1")
-    assert estimate.spans.labels[first : first + 8] == tuple("12341234"), "labelled by the nearest beat"
-    summary = head.score([beats], [estimate], [30.0]).summary
-    assert summary["beat_f"] > 0.98
-    assert summary["downbeat_f"] == 0
-
-
-@given(st.lists(st.tuples(st.floats(-500, 500), st.floats(-500, 500)), min_size=1, max_size=20))
-def test_normalised_activations_leave_room_for_no_beat(logits: list[tuple[float, float]]):
-    probabilities = dbn_probabilities(np.array(logits), "normalised")
-    assert (probabilities > 0).all()
-    assert (probabilities.sum(axis=1) < 1).all()
-
-
-def test_normalised_activations_are_all_in_ones():
-    beat, downbeat = 0.6, 0.2
-    logits = np.log([[beat / (1 - beat), downbeat / (1 - downbeat)]])
-    parts = np.array([beat - downbeat, downbeat, ((1 - beat) + (1 - downbeat)) / 2])
-    np.testing.assert_allclose(dbn_probabilities(logits, "normalised")[0], (parts / parts.sum())[:2])
-
-
 def test_window_and_averages_are_settings():
-    reference = _beats(20.0, 60, 4, first_s=0.5)
+    reference = steady_beats(20.0, 60, 4, first_s=0.5)
     late = Estimate(Spans.events(reference.starts_s + 0.1, reference.labels))
     assert Beat(4).score([reference], [late], [21.0]).summary["beat_f"] == 0
     assert Beat(4, window_s=0.11).score([reference], [late], [21.0]).summary["beat_f"] == 1
-    fast = _beats(20.0, 180, 4)
+    fast = steady_beats(20.0, 180, 4)
     both = ([reference, fast], [late, Estimate(fast)], [21.0, 20.0])
     true, hit = (reference.starts_s > 5).sum() + (fast.starts_s > 5).sum(), (fast.starts_s > 5).sum()
     assert Beat(4).score(*both).summary["beat_f"] == pytest.approx(0.5)
@@ -309,7 +175,7 @@ def test_window_and_averages_are_settings():
 
 
 def test_weights_raise_the_loss_of_missed_beats():
-    beats = _beats(6.0, 120, 4)
+    beats = steady_beats(6.0, 120, 4)
     targets = Beat(4).targets(beats, 6.0)[None]
     missed = torch.full_like(targets, -3.0)
     assert Beat(4, beat_weight=5.0).loss(missed, targets) > 1.5 * Beat(4).loss(missed, targets)
@@ -335,3 +201,31 @@ def test_weights_raise_the_loss_of_missed_beats():
 def test_settings_that_make_no_sense_are_named(settings: dict):
     with pytest.raises(ValueError, match=f"head.{next(iter(settings))}"):
         Beat(4, **settings)
+
+
+@pytest.mark.parametrize(("settings", "reach"), [({}, 1), ({"widen_frames": 2}, 2), ({"shift_tolerance": 3}, 6)])
+def test_one_position_that_is_not_known_hides_downbeats_around_itself_alone(settings: dict[str, int], reach: int):
+    known = steady_beats(20.0, 120, 4)
+    labels = list(known.labels)
+    at = 17
+    labels[at] = "?"
+    reference = Spans.events(known.starts_s, labels)
+    head = Beat(4, **settings)
+    target_N2, full_N2 = head.targets(reference, 20.0), head.targets(known, 20.0)
+    hidden = target_N2[:, 1].isnan().nonzero().flatten().tolist()
+    frame = round(known.starts_s[at] * 50)
+    assert hidden == list(range(frame - reach, frame + reach + 1))
+    assert torch.equal(target_N2[:, 0], full_N2[:, 0])
+    seen = ~target_N2[:, 1].isnan()
+    is_one = known.labels[at] == "1"
+    assert is_one or torch.equal(target_N2[seen, 1], full_N2[seen, 1])
+
+
+@pytest.mark.parametrize("at", [20, 21])
+def test_a_downbeat_found_where_the_position_is_not_known_is_neither_right_nor_wrong(head: Beat, at: int):
+    known = steady_beats(20.0, 120, 4)
+    reference = Spans.events(known.starts_s, ["?" if n == at else label for n, label in enumerate(known.labels)])
+    for label in ("1", "2"):
+        found = Spans.events(known.starts_s, [label if n == at else one for n, one in enumerate(known.labels)])
+        (track,) = head.score([reference], [Estimate(found)], [20.0]).tracks
+        assert track["downbeat_f"] == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import command
@@ -13,8 +12,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+import torch.nn.functional as F
 
 from data_modules import SAMPLE_RATE
 from data_modules.batches import PretrainBatch, masked_tokens
@@ -23,7 +21,7 @@ from data_modules.mel import LogMel
 from data_modules.pretrain import PretrainData
 from musicfm_pl.encoders.bert import Bert
 from musicfm_pl.encoders.conformer import Conformer
-from musicfm_pl.systems.pretrain import MaskedTokenModel, codebook_use
+from musicfm_pl.systems.pretrain import MaskedTokenModel
 from musicfm_pl.systems.schedule import warmup_cosine
 from musicfm_pl.tokenizers.random_projection import RandomProjection
 
@@ -131,6 +129,12 @@ def test_validation_is_a_mean_over_masked_tokens(prepared: Path) -> None:
     assert figures["val/loss"].item() == pytest.approx(loss.item(), rel=1e-4)
     accuracy = (logits_PQK.argmax(dim=2) == targets_PQ).float().mean()
     assert figures["val/masked_accuracy"].item() == pytest.approx(accuracy.item(), abs=1e-6)
+    # Beside what is known of the tokens alone, mean over the two books.
+    shares = [np.bincount(targets_P, minlength=16) / len(targets_P) for targets_P in targets_PQ.T.numpy()]
+    entropy = np.mean([scipy.stats.entropy(share) for share in shares])
+    assert figures["val/loss_above_chance"].item() == pytest.approx(loss.item() - np.log(16), abs=1e-4)
+    assert figures["val/loss_above_unigram"].item() == pytest.approx(loss.item() - entropy, abs=1e-4)
+    assert figures["val/dead_codes"].item() == np.mean([(share == 0).sum() for share in shares])
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*isinstance.treespec, LeafSpec.*")
@@ -161,28 +165,6 @@ def test_a_validation_step_waits_for_no_other_rank() -> None:
     assert system._sums[2].item() == len(targets_PQ) == system._counts_QK.sum()
     system.on_validation_epoch_start()
     assert not system._sums.any() and not system._counts_QK.any()
-
-
-@given(st.lists(st.integers(0, 50), min_size=2, max_size=40).filter(any))
-def test_codebook_use(counts: list[int]) -> None:
-    """Against scipy."""
-    use = codebook_use(torch.tensor(counts, dtype=torch.float))
-    entropy = scipy.stats.entropy(np.array(counts) / sum(counts))
-    assert use["unigram_loss"] == pytest.approx(entropy, abs=1e-5)
-    assert use["perplexity"] == pytest.approx(math.exp(entropy), rel=1e-4)
-    assert use["dead_share"] == pytest.approx(counts.count(0) / len(counts), abs=1e-6)
-    assert use["commonest_accuracy"] == pytest.approx(max(counts) / sum(counts), abs=1e-6)
-    assert use["chance_accuracy"] == 1 / len(counts)
-
-
-def test_codebook_use_at_its_ends() -> None:
-    alike = codebook_use(torch.full((8,), 3.0))
-    assert alike["perplexity"] == pytest.approx(8)
-    assert alike["dead_share"] == 0
-    single = codebook_use(torch.tensor([0.0, 9.0, 0.0, 0.0]))
-    assert single["perplexity"] == pytest.approx(1)
-    assert single["commonest_accuracy"] == 1
-    assert codebook_use(torch.zeros(4))["dead_share"] == 1
 
 
 @pytest.mark.parametrize(("num_steps", "warmup_steps"), [(1000, 100), (1000, 30_000), (10, 5), (2, 1)])
@@ -225,3 +207,79 @@ def test_masks_of_validation_are_the_same_every_time(prepared: Path) -> None:
     few = PretrainData(prepared, clip_s=5.0, batch_size=3, num_workers=0, max_val_clips=4)
     few.setup("validate")
     assert sum(len(values) for values, _ in few.val_dataloader()) == 4
+
+
+@pytest.mark.parametrize("num_books", [1, 4])
+def test_mel_and_tokens_are_the_same_in_mixed_precision(num_books: int) -> None:
+    """All of them: in bfloat16 up to four in a hundred would change."""
+    system, masking = model((2, 2), num_books=num_books), WaveNoise()
+    exact = batch(5.0, 240, masking)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = batch(5.0, 240, masking)
+        tokens = system.tokens(mixed.mel_BMF)
+        assert system(mixed)[0].dtype == torch.bfloat16, "the model itself does change"
+    assert mixed.mel_BMF.dtype == torch.float32
+    assert all(torch.equal(one, other) for one, other in zip(mixed, exact, strict=True))
+    assert torch.equal(tokens, system.tokens(exact.mel_BMF))
+    frames_TD = F.normalize(torch.randn(200, 512, generator=torch.Generator().manual_seed(0)))
+    tokenizer = RandomProjection(512, num_books=num_books)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed_tokens = tokenizer(frames_TD)
+    assert torch.equal(mixed_tokens, tokenizer(frames_TD))
+    assert not torch.equal(tokenizer(frames_TD.bfloat16()), mixed_tokens), "rounding would show"
+
+
+def test_a_run_in_mixed_precision(prepared: Path, tmp_path: Path) -> None:
+    command.succeed(
+        "fit", *command.pretraining(prepared, tmp_path, 2, "--trainer.precision", "bf16-mixed"),
+        *("--throughput.warmup_batches", "0"),
+    )  # fmt: skip
+    weights = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float32}
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*", "ignore:.*isinstance.treespec, LeafSpec.*")
+def test_gradients_are_clipped_in_any_precision_with_the_fused_optimizer(prepared: Path, precision: str) -> None:
+    """Lightning refuses to, if an optimizer says that it unscales gradients itself."""
+    system = model((2, 2))
+    data = PretrainData(prepared, clip_s=5.0, batch_size=3, num_workers=0)
+    trainer = L.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, max_steps=2, limit_val_batches=0, gradient_clip_val=1e-3, precision=precision,
+        use_distributed_sampler=False,
+    )  # fmt: skip
+    trainer.fit(system, datamodule=data)
+    assert trainer.optimizers[0].param_groups[0]["fused"]
+    norms = [parameter.grad.norm() for parameter in system.parameters()]
+    assert torch.stack(norms).norm() <= 1.001e-3
+
+
+def test_compiled_training_is_one_graph_whatever_is_masked() -> None:
+    """The number of masked tokens changes from step to step, and validation comes between."""
+    torch._dynamo.reset()
+    counters = torch._dynamo.utils.counters
+    counters.clear()
+    eager, compiled = model((2, 2)), model((2, 2))
+    compiled.load_state_dict(eager.state_dict())
+    compiled.compile_backend = "aot_eager"
+    for system in (eager, compiled):
+        for part in system.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.p = 0.0
+            if isinstance(getattr(part, "dropout", None), float):
+                part.dropout = 0.0
+    losses: dict[str, list[float]] = {"eager": [], "compiled": []}
+    for name, system in (("eager", eager), ("compiled", compiled)):
+        optimizer = system.optimizer()
+        for seed in range(4):
+            loss = system.loss(*system.train()(batch(2.0, 240, WaveNoise(), seed)))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses[name].append(loss.item())
+            with torch.no_grad():
+                system.eval()(batch(1.0 + seed, 240, WaveNoise(), seed))
+    np.testing.assert_allclose(losses["compiled"], losses["eager"], rtol=1e-4)
+    assert counters["stats"]["unique_graphs"] == 1 and not counters["graph_break"] and not counters["recompiles"]
+    assert not any("compiled" in name for name in compiled.state_dict())

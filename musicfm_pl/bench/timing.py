@@ -1,0 +1,92 @@
+"""Functions timed in turn within one run, so that whatever else the machine does meets all of them alike."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from musicfm_pl.bench.figures import Figure
+
+
+class Timed(NamedTuple):
+    """How long a comparison may take: so many rounds, and none begun after so many seconds, but for three."""
+
+    rounds: int = 7
+    budget_s: float = 120.0
+
+
+class Timing(NamedTuple):
+    """Seconds of a call: the median, and the quartiles around it."""
+
+    median_s: float
+    quartiles_s: tuple[float, float]
+    rounds: int
+
+    def figure(
+        self, part: str, case: str, way: str, scale: float, unit: str, baseline: Timing | None, note: str = ""
+    ) -> Figure:
+        """As a figure: seconds times `scale`, and how many times faster than the baseline."""
+        low_s, high_s = self.quartiles_s
+        ratio = None if baseline is None or baseline is self else baseline.median_s / self.median_s
+        return Figure(
+            part, case, way, scale * self.median_s, unit, ratio, (scale * low_s, scale * high_s), self.rounds, note
+        )
+
+
+def alternate(functions: Mapping[str, Callable[[], Any]], device: torch.device, timed: Timed) -> dict[str, Timing]:
+    """Calls every function once to warm up, and then all in turn, round after round.
+
+    Args:
+        functions: By name.
+        device: Where they work: its queue is empty before and after each call.
+        timed: How long.
+
+    Returns:
+        By name; what does not fit in the memory of a GPU is left out.
+    """
+    functions = {name: function for name, function in functions.items() if _runs(function)}
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    began = time.perf_counter()
+    try:
+        for number in range(timed.rounds):
+            if number >= 3 and time.perf_counter() - began > timed.budget_s:
+                break
+            for name, function in functions.items():
+                _wait(device)
+                before = time.perf_counter()
+                function()
+                _wait(device)
+                seconds[name].append(time.perf_counter() - before)
+    finally:
+        if collecting:
+            gc.enable()
+    return {name: _timing(each) for name, each in seconds.items()}
+
+
+def _timing(seconds: Sequence[float]) -> Timing:
+    if len(seconds) < 2:
+        return Timing(seconds[0], (seconds[0], seconds[0]), 1)
+    low, median, high = statistics.quantiles(seconds, n=4, method="inclusive")
+    return Timing(median, (low, high), len(seconds))
+
+
+def _runs(function: Callable[[], Any]) -> bool:
+    try:
+        function()
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        return False
+    return True
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,1 @@
+"""What training costs: arithmetic, memory, time; counted before anything is trained."""

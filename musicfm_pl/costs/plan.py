@@ -1,0 +1,222 @@
+"""`musicfm plan`: what an experiment will take, in parameters, arithmetic, memory and hours, before it is begun."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+from rich.table import Table
+
+from data_modules import SAMPLE_RATE
+from musicfm_pl.config import expand_extends
+from musicfm_pl.costs.cards import CARDS, Card, card_named
+from musicfm_pl.costs.flops import TRAINING_FACTOR, forward_flops, prediction_flops
+from musicfm_pl.costs.memory import Activations, Memory, largest_batch, memory, prediction_bytes, saved_activations
+from musicfm_pl.data_arguments import settle_data_arguments
+from musicfm_pl.encoders.base import Encoder
+from musicfm_pl.encoders.rates import check_rate
+from musicfm_pl.experiment import fit_parser
+from musicfm_pl.systems.sharding import SHARDED
+from musicfm_pl.tokenizers.base import Tokenizer
+
+ASSUMED_CODES = 500
+"""Of k-means tokens before they are fitted: those of HuBERT's later iterations (arXiv 2106.07447)."""
+SHARE_OF_PEAK = 0.4
+"""Of what its maker states, that a card is taken to reach: half of the 790 TFLOP/s that products alone reach on an
+H200, whose data sheet has 989."""
+
+
+def run_plan(arguments: Sequence[str]) -> None:
+    """The command: options of its own, and all of `musicfm fit`.
+
+    Args:
+        arguments: After `plan`.
+
+    Raises:
+        ValueError: The experiment is no pretraining run, its parts do not fit together, or a card is unknown.
+    """
+    own = argparse.ArgumentParser(
+        prog="musicfm plan",
+        description="Parameters, arithmetic, memory and hours of a pretraining run. Needs neither data nor GPU.",
+        epilog="All options of `musicfm fit` are taken, too: --config, --data.batch_size, --trainer.devices, ...",
+        allow_abbrev=False,
+    )
+    own.add_argument("--card", default="h200", help=f"{', '.join(CARDS)}, or gigabytes as in 24GB (default: h200)")
+    own.add_argument("--share", type=float, default=SHARE_OF_PEAK, help="of the card's stated peak that it reaches")
+    own.add_argument("--json", action="store_true", help="as JSON, in bytes, operations and seconds")
+    given, rest = own.parse_known_args(list(arguments))
+    if not any(argument.partition("=")[0] in ("--config", "-c") for argument in rest):
+        raise ValueError("name an experiment: musicfm plan --config experiments/pretrain/fm7.yaml")
+    if not 0 < given.share <= 1:
+        raise ValueError(f"--share: a share of the peak lies above 0 and is at most 1, got {given.share}")
+    config = fit_parser().parse_args(expand_extends(settle_data_arguments(rest, record=None)))
+    figures = plan(config, card_named(given.card), given.share)
+    if given.json:
+        json.dump(figures, sys.stdout, indent=2)
+        print()
+    else:
+        _show(figures, Console())
+
+
+def plan(config: Namespace, card: Card, share: float) -> dict[str, Any]:
+    """All figures of an experiment, as JSON bears them.
+
+    Args:
+        config: Of `musicfm fit`, parsed.
+        card: The GPU that it will run on.
+        share: Of the card's stated peak that it reaches.
+    """
+    model, data = config.model.init_args, config.data.init_args
+    if "tokenizer" not in model or "clip_s" not in data:
+        raise ValueError(f"plan: {config.model.class_path} is not pretrained; plan is for experiments/pretrain/...")
+    encoder = _encoder(model.encoder)
+    features = data.features.get("init_args", data.features) if data.features else Namespace(hop_length=240)
+    check_rate(model.rate_hz, features.hop_length, encoder.stride)
+    num_codes, num_books = _codes(model.tokenizer, encoder)
+    num_frames = int(data.clip_s * SAMPLE_RATE) // features.hop_length
+    num_tokens = num_frames // encoder.stride
+    masking = data.masking.get("init_args", Namespace()) if data.masking else Namespace()
+    block_s, probability = masking.get("block_s", 0.4), masking.get("probability", 0.6)
+    num_masked = probability * math.floor(data.clip_s / block_s + 1e-9) * block_s * model.rate_hz
+    autocast = str(config.trainer.precision or "32-true").startswith("bf16")
+
+    parts = _parts(encoder)
+    parts["prediction"] = (encoder.dim + 1) * num_codes * num_books
+    num_parameters = sum(parts.values())
+    forward = forward_flops(encoder, num_frames) + prediction_flops(encoder.dim, num_codes * num_books, num_masked)
+    training = TRAINING_FACTOR * forward
+
+    devices = _devices(config.trainer)
+    shards = devices if SHARDED in str(config.trainer.strategy) else 1
+    accumulate = config.trainer.accumulate_grad_batches or 1
+    activations = saved_activations(encoder, num_frames, autocast)
+    recomputed = _recomputed_bytes(model.encoder, activations, num_frames, autocast)
+    logits = prediction_bytes(num_codes * num_books, num_masked, autocast)
+
+    def needed(batch: int) -> Memory:
+        return memory(num_parameters, activations, logits, batch, shards, recomputed)
+
+    clips = config.trainer.max_steps * data.batch_size * devices * accumulate
+    peak = None if card.peak_tflops is None else card.peak_tflops * 1e12
+    seconds = None if peak is None or clips < 1 else clips * training / (peak * share)
+    return {
+        "name": config.name,
+        "parameters": {**parts, "total": num_parameters},
+        "clip": {
+            "seconds": data.clip_s,
+            "mel_frames": num_frames,
+            "tokens": num_tokens,
+            "tokens_masked": num_masked,
+            "flops_forward": forward,
+            "flops_training": training,
+            "bytes_saved": activations.bytes_a_clip + logits,
+        },
+        "card": {"name": card.name, "memory": card.memory_gib * 2**30, "peak_flops": peak, "share_of_peak": share},
+        "precision": "bf16-mixed" if autocast else "32",
+        "devices": devices,
+        "shards": shards,
+        "batch": data.batch_size,
+        "memory": {**needed(data.batch_size)._asdict(), "total": needed(data.batch_size).total},
+        "largest_batch": largest_batch(lambda batch: needed(batch).total, card.memory_gib * 2**30),
+        "steps": config.trainer.max_steps,
+        "clips": clips,
+        "audio_hours": clips * data.clip_s / 3600,
+        "clips_a_second": None if peak is None else peak * share / training * devices,
+        "gpu_hours": None if seconds is None else seconds / 3600,
+        "days": None if seconds is None else seconds / 86400 / devices,
+    }
+
+
+def _encoder(settings: Namespace) -> Encoder:
+    """Built on the meta device: its shapes are real, its weights take no memory."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(Encoder, "encoder")
+    with torch.device("meta"):
+        encoder = parser.instantiate(Namespace(encoder=settings)).encoder
+    assert isinstance(encoder, Encoder)
+    return encoder
+
+
+def _recomputed_bytes(settings: Namespace, kept: Activations, num_frames: int, autocast: bool) -> float:
+    """What the largest part that is computed again in the backward pass holds then, a clip; 0 if there is none."""
+    largest = 0.0
+    for name, parts in (("recomputed_blocks", 1), ("recomputed_layers", settings.init_args.get("recomputed_layers"))):
+        if settings.init_args.get(name):
+            without = settings.clone()
+            del without.init_args[name]
+            more = saved_activations(_encoder(without), num_frames, autocast).bytes_a_clip - kept.bytes_a_clip
+            largest = max(largest, more / parts)
+    return largest
+
+
+def _codes(settings: Namespace, encoder: Encoder) -> tuple[int, int]:
+    """Codes and books of a tokenizer; `ASSUMED_CODES` of one that knows them from a file which is not there yet."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--tokenizer", type=Callable[[int], Tokenizer])
+    make = parser.instantiate(Namespace(tokenizer=settings)).tokenizer
+    if "num_codes" not in settings.get("init_args", {}) and settings.init_args.get("file") is None:
+        return ASSUMED_CODES, 1
+    tokenizer = make(encoder.stride * encoder.num_mels)
+    return tokenizer.num_codes, tokenizer.num_books
+
+
+def _parts(encoder: Encoder) -> dict[str, int]:
+    parts: dict[str, int] = {}
+    for name, parameter in encoder.named_parameters():
+        part = name.split(".")[0] if "." in name else "other"
+        parts[part] = parts.get(part, 0) + parameter.numel()
+    return parts
+
+
+def _devices(trainer: Namespace) -> int:
+    """GPUs of all nodes; one where they are to be found only later."""
+    named = trainer.devices
+    count = len(named) if isinstance(named, list) else int(named) if str(named).isdigit() else 1
+    return count * (trainer.num_nodes or 1)
+
+
+def _show(figures: dict[str, Any], console: Console) -> None:
+    clip, card, need = figures["clip"], figures["card"], figures["memory"]
+    table = Table(title=str(figures["name"] or "plan"), show_header=False, title_style="bold")
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+
+    def gib(count: float) -> str:
+        return f"{count / 2**30:.2f} GiB"
+
+    for part, count in figures["parameters"].items():
+        table.add_row("parameters" if part == "total" else f"  {part}", f"{count / 1e6:.2f} M", "")
+    table.add_section()
+    table.add_row("a clip", f"{clip['seconds']:g} s", f"{clip['mel_frames']} mel frames")
+    table.add_row("  tokens", f"{clip['tokens']}", f"{clip['tokens_masked']:.0f} masked, on average")
+    table.add_row("  arithmetic", f"{clip['flops_training'] / 1e12:.4g} TFLOP", "forward and backward, 3 x forward")
+    table.add_row("  saved for the backward pass", gib(clip["bytes_saved"]), f"eager, {figures['precision']}")
+    table.add_section()
+    shards = "" if figures["shards"] == 1 else f", spread over {figures['shards']} GPUs"
+    table.add_row("memory of a GPU", gib(need["total"]), f"at {figures['batch']} clips a GPU{shards}")
+    for part, count in need.items():
+        if part != "total":
+            table.add_row(f"  {part}", gib(count), "")
+    table.add_row("largest batch", f"{figures['largest_batch']}", f"clips on one {card['name']}, {gib(card['memory'])}")
+    table.add_section()
+    table.add_row(
+        "steps", f"{figures['steps']:,}", f"{figures['clips']:,} clips, {figures['audio_hours']:,.0f} h of audio"
+    )
+    if figures["gpu_hours"] is None:
+        table.add_row("GPU hours", "-", f"no peak is known of {card['name']}, or the run has no end")
+    else:
+        peak = f"{card['share_of_peak']:.0%} of {card['peak_flops'] / 1e12:.0f} TFLOP/s are assumed"
+        rate = figures["clips_a_second"] * clip["seconds"]
+        table.add_row("speed", f"{rate:,.0f} audio s/s", peak)
+        table.add_row(
+            "GPU hours", f"{figures['gpu_hours']:,.0f}", f"{figures['days']:.1f} days on {figures['devices']} GPU"
+        )
+    console.print(table)

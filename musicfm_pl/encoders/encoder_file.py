@@ -1,0 +1,58 @@
+"""What an `encoder.safetensors` holds: weights, and all that is needed to build the encoder and to feed it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+FILE = "encoder.safetensors"
+"""Its name in `checkpoints/`."""
+
+
+class EncoderFile(NamedTuple):
+    """What such a file holds.
+
+    Attributes:
+        config: Of the run that made it.
+        weights: Of the encoder, by name.
+        mel: Settings and statistics of the mel that it reads.
+        step: Of the training.
+    """
+
+    config: dict[str, Any]
+    weights: dict[str, Tensor]
+    mel: dict[str, float]
+    step: int
+
+
+def read_encoder(file: Path) -> EncoderFile:
+    """Reads such a file; no code in it is run, since there can be none.
+
+    Raises:
+        ValueError: The file is damaged, or is not one that `musicfm fit` wrote.
+    """
+    try:
+        with safe_open(file, framework="pt") as opened:
+            about = opened.metadata() or {}
+            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+    except SafetensorError as error:
+        raise ValueError(f"model.encoder.run: {file} cannot be read ({error})") from error
+    if missing := {"config", "mel", "step"} - set(about):
+        raise ValueError(f"model.encoder.run: {file} does not say its {', '.join(sorted(missing))}: no musicfm file")
+    return EncoderFile(json.loads(about["config"]), weights, json.loads(about["mel"]), int(about["step"]))
+
+
+def write_encoder(file: Path, found: EncoderFile) -> None:
+    """Writes such a file, which is there as a whole or not at all."""
+    about = {"config": json.dumps(found.config), "mel": json.dumps(found.mel), "step": str(found.step)}
+    # In plain memory order: how the weights lie is the encoder's own affair.
+    weights = {name: value.detach().cpu().contiguous() for name, value in found.weights.items()}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    save_file(weights, partial, metadata=about)
+    partial.replace(file)

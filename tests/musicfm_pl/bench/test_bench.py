@@ -1,0 +1,135 @@
+"""`musicfm bench` as a user calls it, in small: every part writes its figures, with the machine and the versions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import command
+import pytest
+import torch
+
+from musicfm_pl.bench.figures import Figure, tables
+from musicfm_pl.bench.kernels import PARTS, kernel_times, part_of
+from musicfm_pl.bench.sizes import SIZES, Size
+from musicfm_pl.bench.timing import Timed, alternate
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def a_size_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIZES, "tiny", Size(16, 2, 24, 3, num_layers=2))
+
+
+def bench(out: Path, *options: str) -> dict[str, list[dict[str, object]]]:
+    command.succeed("bench", "--sizes", "tiny", "--rounds", "1", "--device", "cpu", "--out", str(out), *options)
+    record = json.loads(out.read_text())
+    assert record["machine"]["cpu_count"] >= 1 and record["machine"]["processor"]
+    assert torch.__version__.startswith(record["versions"]["torch"]) and record["versions"]["transformers"].startswith(
+        "4."
+    )
+    parts: dict[str, list[dict[str, object]]] = {}
+    for figure in record["figures"]:
+        parts.setdefault(figure["part"], []).append(figure)
+    return parts
+
+
+def test_training(tmp_path: Path) -> None:
+    parts = bench(tmp_path / "train.json", "--what", "train", "--clip_s", "1.2", "--batches", "2")
+    ways = {figure["way"]: figure for figure in parts["training step"]}
+    assert set(ways) == {"public, fp32", "public, bf16", "ours, fp32", "ours, bf16"}
+    assert ways["public, fp32"]["ratio"] is None
+    for way, figure in ways.items():
+        assert figure["value"] > 0 and figure["case"] == "tiny, 25 Hz, 1.2 s, batch 2"
+        if way != "public, fp32":
+            assert figure["ratio"] == pytest.approx(ways["public, fp32"]["value"] / figure["value"])
+        shares = {each["way"]: each["value"] for each in parts["training step, by part"] if each["case"].endswith(way)}
+        assert {"3x3 convs", "depthwise convs", "attention", "BatchNorm", "linear layers", "mel"} <= set(shares)
+
+
+def test_inference_and_long_audio(tmp_path: Path) -> None:
+    options = ("--what", "[inference, long_audio]", "--clip_s", "2.0", "--minutes", "0.1", "--layer", "1")
+    parts = bench(tmp_path / "inference.json", *options)
+    assert [figure["way"] for figure in parts["inference"]] == [
+        "public, fp32",
+        "ours, fp32",
+        "public, bf16",
+        "ours, bf16",
+    ]
+    for figure in (parts["inference"][1], parts["long audio"][1]):
+        assert figure["way"].startswith("ours")
+        assert float(figure["note"].split()[2]) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(("--sizes", "[3m]"), "no size 3m; known are 2m, 10m"), (("--rate_hz", "75"), "--rate_hz: 25 or 50, got 75")],
+)
+def test_what_there_is_not_is_refused(
+    options: tuple[str, str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["bench", *options])
+    assert message in capsys.readouterr().err
+
+
+def test_functions_take_turns() -> None:
+    calls: list[str] = []
+    found = alternate({name: lambda name=name: calls.append(name) for name in "ab"}, CPU, Timed(rounds=3))
+    assert calls == ["a", "b", *"ababab"]
+    low_s, high_s = found["a"].quartiles_s
+    assert 0 <= low_s <= found["a"].median_s <= high_s and found["a"].rounds == 3
+    calls.clear()
+    alternate({name: lambda name=name: calls.append(name) for name in "ab"}, CPU, Timed(rounds=9, budget_s=0.0))
+    assert len(calls) == 2 + 3 * 2, "three rounds, whatever they take"
+
+
+def test_what_does_not_fit_is_left_out() -> None:
+    def greedy() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    assert list(alternate({"greedy": greedy, "modest": lambda: None}, CPU, Timed(rounds=1))) == ["modest"]
+
+
+@pytest.mark.parametrize(
+    ("operator", "shapes", "part"),
+    [
+        ("aten::cudnn_convolution", [[8, 512, 1500, 64], [512, 512, 3, 3]], "3x3 convs"),
+        ("aten::convolution_backward", [[8, 9, 9, 9], [8, 512, 9, 9], [9, 512, 3, 3]], "3x3 convs"),
+        ("aten::_conv_depthwise2d", [[8, 1024, 1, 750], [1024, 1, 1, 31]], "depthwise convs"),
+        ("aten::mkldnn_convolution", [[8, 1024, 750], [1024, 1, 31]], "depthwise convs"),
+        ("aten::_flash_attention_forward", [], "attention"),
+        ("aten::_softmax", [], "attention"),
+        ("aten::bmm", [], "attention"),
+        ("aten::cudnn_batch_norm_backward", [], "BatchNorm"),
+        ("aten::addmm", [], "linear layers"),
+        ("aten::native_layer_norm_backward", [], "LayerNorm"),
+        ("triton_poi_fused_add_3", [], "compiled element-wise and norms"),
+        ("aten::_fused_adamw_", [], "optimiser"),
+        ("aten::_fft_r2c", [], "mel"),
+        ("aten::copy_", [], "the rest"),
+    ],
+)
+def test_operators_belong_to_parts(operator: str, shapes: list[list[int]], part: str) -> None:
+    assert part_of(operator, shapes) == part
+    assert part in PARTS
+
+
+def test_parts_are_the_whole() -> None:
+    a = torch.randn(400, 400)
+    found = kernel_times(lambda: (a @ a).sum(), CPU)
+    assert next(iter(found)) == "linear layers"
+
+
+def test_the_table_has_a_row_for_each_figure() -> None:
+    figures = [
+        Figure("training step", "2m", "public", 3.0, "ms", quartiles=(2.0, 4.0)),
+        Figure("training step", "2m", "ours", 1.5, "ms", 2.0, (1.0, 2.0)),
+        Figure("training step", "330m", "public", None, "ms", note="does not fit in memory"),
+        Figure("quantizer", "8 clips", "public", 3.0, "ms"),
+    ]
+    found = tables(figures)
+    assert [table.row_count for table in found] == [3, 1]
+    assert list(found[0].columns[4].cells) == ["", "2 ×", ""]
+    assert list(found[0].columns[3].cells) == ["2 – 4", "1 – 2", ""]

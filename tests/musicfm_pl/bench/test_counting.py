@@ -1,0 +1,63 @@
+"""What is counted on tensors without values, against counts by hand; and the study's model in figures."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from musicfm_pl.bench.counting import Count, _Traffic, count, forward_flops, our_loss, public_loss
+from musicfm_pl.bench.memory import memory
+from musicfm_pl.bench.pairs import Pair, pair
+from musicfm_pl.bench.sizes import SIZES, Size
+
+TINY = Size(16, 2, 24, 3, num_layers=2)
+
+
+def test_traffic_by_hand() -> None:
+    a, b = torch.randn(30, 20), torch.randn(20, 10)
+    with _Traffic() as traffic:
+        c = a @ b
+    assert traffic.moved_bytes == 4 * (600 + 200 + 300)
+    with _Traffic() as traffic:
+        c.t().unsqueeze(0).expand(5, 10, 30)
+    assert traffic.moved_bytes == 0, "views move nothing"
+    with _Traffic() as traffic:
+        c.relu_()
+    assert traffic.moved_bytes == 4 * 2 * 300
+    with _Traffic() as traffic:
+        c + c[:1].expand(30, 10)
+    assert traffic.moved_bytes == 4 * (300 + 10 + 300)
+
+
+def test_what_a_product_and_a_relu_keep() -> None:
+    """By hand: the input in bfloat16 for the product's weight, and the output of the ReLU, in a clip of 30 frames."""
+
+    def loss(models: Pair, mel_BMF: Tensor, masked_P: Tensor) -> Tensor:
+        return torch.relu(models.ours.prediction(mel_BMF[:, :16].transpose(1, 2))).sum()
+
+    found = count(lambda: pair(TINY, num_codes=7), loss, clip_s=0.3)
+    assert found.saved_bytes == 2 * 30 * 16 + 2 * 30 * 7
+    assert found.flops == 2 * (2 * 30 * 16 * 7), "forward, and backward to the weight; the mel needs no gradient"
+
+
+def test_recomputing_all_costs_a_forward_pass() -> None:
+    plain = count(lambda: pair(TINY, num_codes=16), our_loss, 4.0)
+    again = count(lambda: pair(TINY, num_codes=16, recomputed_layers=2, recomputed_blocks=(0, 1)), our_loss, 4.0)
+    # All but the prediction of 60 masked tokens, of 8192 codes there; the last product of a part is not needed again.
+    forward = forward_flops(TINY, 4.0, 25) - 2 * 60 * 16 * 8192
+    assert 0.7 * forward < again.flops - plain.flops <= forward
+    assert again.saved_bytes < plain.saved_bytes / 3
+    assert again.moved_bytes > plain.moved_bytes
+    public = count(lambda: pair(TINY, num_codes=16), public_loss, 4.0)
+    assert isinstance(public, Count) and public.saved_bytes > plain.saved_bytes
+
+
+def test_the_study_s_model_in_figures() -> None:
+    """The arithmetic that the study's sizes give by hand, and how much less ours keeps and moves."""
+    figures = {(figure.way, figure.unit): figure for figure in memory(SIZES["330m"], "330m", clip_s=30.0, rate_hz=25)}
+    assert figures["ours", "TFLOP"].value == pytest.approx(3.87, rel=0.02)
+    kept = {way: figure.ratio for (way, unit), figure in figures.items() if unit == "GB saved"}
+    assert kept["ours"] <= 0.66 and kept["ours, all recomputed"] <= 1 / 40
+    assert figures["ours, all recomputed", "TFLOP"].ratio <= 1.35
+    assert figures["ours", "GB moved"].ratio <= 0.6

@@ -67,7 +67,11 @@ class FlacTar(Corpus):
             raise BadTrack(f"{item.track_id}: cannot be read as audio ({error})") from error
         if rate != SAMPLE_RATE or waveform_N.ndim != 1:
             raise BadTrack(f"{item.track_id}: {rate} Hz, {waveform_N.ndim} channels, not one channel at {SAMPLE_RATE}")
-        labels = {kind: Spans.of(map(tuple, spans)) for kind, spans in member.about["labels"].items() if kind in KINDS}
+        try:
+            told = member.about["labels"].items()
+            labels = {kind: Spans.of(map(tuple, spans)) for kind, spans in told if kind in KINDS}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise BadTrack(f"{item.track_id}: labels that are none ({error})") from error
         licence = member.about.get("licence")
         # libsndfile scales by 32768, the shards by 32767: the samples come out as they went in.
         return Track(item, waveform_N * np.float32(32768 / 32767), labels, "FLAC, exchanged", licence)

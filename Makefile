@@ -27,7 +27,7 @@ demo: $(VENV)/.installed  ## from nothing to a leaderboard: fetch, render, pretr
 	@echo "             $(BIN)/musicfm fit --config experiments/pretrain/small.yaml --data.root data/mine"
 
 test: $(VENV)/.dev  ## all tests, warnings as errors (under 10 minutes on 2 cores)
-	$(BIN)/pytest -n $(JOBS) --dist loadfile
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not slurm"
 
 bench: $(VENV)/.dev  ## our encoder against the public way of building it (BENCH='--what train' for one part)
 	$(BIN)/musicfm bench $(BENCH)

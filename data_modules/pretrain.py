@@ -18,6 +18,7 @@ from data_modules.masking import Masking, WaveNoise
 from data_modules.mel import LogMel
 from data_modules.order import ResumableSampler, check_global_batch, mixed_seed
 from data_modules.prepare import folder_of, prepare_for_run
+from data_modules.reading_processes import leave_signals_to_trainer
 from data_modules.remote import Remote
 from data_modules.shards import Prepared
 from data_modules.statistics import mel_statistics
@@ -154,6 +155,7 @@ class PretrainData(L.LightningDataModule):
             sampler=sampler,
             num_workers=self.num_workers,
             collate_fn=collate,
+            worker_init_fn=leave_signals_to_trainer,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=False,
         )

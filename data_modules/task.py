@@ -22,6 +22,7 @@ from data_modules.mel import Features, LogMel
 from data_modules.order import ResumableSampler, check_global_batch
 from data_modules.prepare import folder_of, prepare_for_run
 from data_modules.pretrain import default_workers
+from data_modules.reading_processes import leave_signals_to_trainer
 from data_modules.remote import Remote
 from data_modules.shards import Prepared
 from data_modules.statistics import mel_statistics
@@ -255,7 +256,14 @@ class TaskData(L.LightningDataModule):
     def _loader(
         self, clips: Dataset[Clip], batch_size: int, sampler: ResumableSampler | None = None
     ) -> DataLoader[Clip]:
-        return DataLoader(clips, batch_size=batch_size, sampler=sampler, num_workers=self.num_workers, collate_fn=_Raw)
+        return DataLoader(
+            clips,
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=_Raw,
+            worker_init_fn=leave_signals_to_trainer,
+        )
 
     def on_after_batch_transfer(self, batch: _Raw, dataloader_idx: int) -> TaskBatch:
         """Mel on the device; hidden states pass as they are."""

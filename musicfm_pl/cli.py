@@ -40,6 +40,7 @@ def overview() -> str:
     lines += [
         "`musicfm COMMAND --help` describes its options; any setting of a YAML can be given on the command line,",
         "as in `musicfm fit --config experiments/pretrain/fm7.yaml --data.root data/mine --trainer.max_steps 1000`.",
+        "On a cluster, `--launch slurm --slurm.partition NAME` submits the command instead of running it.",
         "With MUSICFM_TRACEBACK=1 in the environment, errors come with a full traceback.",
     ]
     return "\n".join(lines)
@@ -75,9 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _runner(command: str) -> Callable[[Sequence[str]], None]:
     if command in MODEL_COMMANDS:
-        from musicfm_pl.experiment import run_experiment
-
-        return lambda rest: run_experiment(command, rest)
+        return lambda rest: _run_or_launch(command, rest)
     if command == "plan":
         from musicfm_pl.costs.plan import run_plan
 
@@ -85,6 +84,18 @@ def _runner(command: str) -> Callable[[Sequence[str]], None]:
     from musicfm_pl.commands import run_command
 
     return lambda rest: run_command(command, rest)
+
+
+def _run_or_launch(command: str, arguments: Sequence[str]) -> None:
+    from musicfm_pl.launch_options import launch_run, without_launch
+
+    left, launch, parameters = without_launch(arguments)
+    if launch:
+        launch_run(command, left, parameters)
+        return
+    from musicfm_pl.experiment import run_experiment
+
+    run_experiment(command, left)
 
 
 if __name__ == "__main__":  # what torchrun and `python -m` start

@@ -6,7 +6,6 @@ import itertools
 import logging
 import sys
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,22 @@ import jsonargparse
 import lightning as L
 import yaml
 from jsonargparse import ArgumentParser
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 import musicfm_pl.encoders.pretrained  # noqa: F401 - known by its short name: `--model.encoder Pretrained`
-from musicfm_pl.callbacks import EncoderWriter, LastCheckpoint, PredictionWriter, ProgressLines, ResultsWriter, StepSeed
+from musicfm_pl.callbacks import EncoderWriter, PredictionWriter, ProgressLines, ResultsWriter, StepSeed
+from musicfm_pl.checkpoint_files import LAST, CheckpointFiles, checkpoint_of
 from musicfm_pl.config import expand_extends, last_config, layers, run_directory
 from musicfm_pl.data_arguments import settle_data_arguments
 from musicfm_pl.guard import TrainingGuard
+from musicfm_pl.last_checkpoint import LastCheckpoint
+from musicfm_pl.preemption import Preemption, preemptible
 from musicfm_pl.provenance import IGNORED_KEYS
 from musicfm_pl.results import ResultError, Role, read_result
+from musicfm_pl.run_lock import RunLock
 from musicfm_pl.systems.cross_rank_norm import CrossRankNorm
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 from musicfm_pl.throughput import Throughput
@@ -118,7 +122,8 @@ class ExperimentCLI(LightningCLI):
         config.trainer.default_root_dir = str(run_dir)
         config.checkpoint.dirpath = str(run_dir / "checkpoints")
         if config.ckpt_path is None:
-            config.ckpt_path = _checkpoint(run_dir, str(self.subcommand))
+            found = checkpoint_of(run_dir, str(self.subcommand))
+            config.ckpt_path = None if found is None else str(found)
         config.weights_only = True
         if self.subcommand == "predict":
             config.return_predictions = False  # they are written, not collected
@@ -153,11 +158,14 @@ class ExperimentCLI(LightningCLI):
             else [ProgressLines()]
         )
         seed = StepSeed(int(config.seed_everything or 0))
-        kwargs["callbacks"] = [*(named if isinstance(named, list) else [named]), seed, *writers, *lines]
+        lock = RunLock(self.run_dir)
+        kwargs["callbacks"] = [*(named if isinstance(named, list) else [named]), lock, seed, *writers, *lines]
         trainer = super().instantiate_trainer(**kwargs)
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = CheckpointFiles()
         # Behind the checkpoint of the best model, whose state is part of it.
-        last = self.run_dir / "checkpoints" / "last.ckpt"
-        trainer.callbacks.append(LastCheckpoint(last, config.checkpoint.every_n_train_steps))  # type: ignore[attr-defined]
+        last = LastCheckpoint(self.run_dir / "checkpoints" / LAST, config.checkpoint.every_n_train_steps)
+        trainer.callbacks += [last, Preemption(last)]  # type: ignore[attr-defined]
         return trainer
 
     def before_test(self) -> None:
@@ -183,29 +191,15 @@ class ExperimentCLI(LightningCLI):
             return False
 
 
-def _checkpoint(run_dir: Path, command: str) -> str | None:
-    """Where a run stands: the last checkpoint to train on, the best one to judge; None if there is none."""
-    names = ["last.ckpt"] if command == "fit" else ["best.ckpt", "last.ckpt"]
-    for name in names:
-        file = run_dir / "checkpoints" / name
-        if file.exists():
-            if not zipfile.is_zipfile(file):  # as torch writes them, with the directory at the end
-                raise ValueError(
-                    f"--run_dir: the checkpoint {file} is damaged or cut short; delete it "
-                    f"(fit then begins anew), or name another with --ckpt_path"
-                )
-            return str(file)
-    if command == "fit":
-        return None
-    raise FileNotFoundError(f"--run_dir: {run_dir} has no trained model; run `musicfm fit` with the same options first")
-
-
 def run_experiment(command: str, arguments: Sequence[str]) -> None:
     """Runs one of LightningCLI's commands.
 
     Args:
         command: fit, validate, test or predict.
         arguments: The options after it. Without `--config`, the run directory's own `config.yaml` is taken.
+
+    Raises:
+        SystemExit: With one of `exit_codes`: a signal ended it in order.
     """
     given = list(arguments)
     if not {"-h", "--help"} & set(given):
@@ -217,8 +211,14 @@ def run_experiment(command: str, arguments: Sequence[str]) -> None:
     script = sys.argv[0] if Path(sys.argv[0]).is_file() else "musicfm"
     sys.argv = [script, command, *expand_extends(given)]
     try:
-        _run_cli()
+        with preemptible():
+            _run_cli()
     except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise ChildProcessError(
+                f"{error} A process that reads clips has died, most often for want of memory. The same command goes on "
+                f"from the last checkpoint; --data.num_workers sets how many such processes there are"
+            ) from error
         if "loading state_dict" not in str(error):
             raise
         raise ValueError(

@@ -8,22 +8,24 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 
 from musicfm_pl.cells import Cell, read_grid
 from musicfm_pl.results import FILE_NAME, ResultError, read_result
+from musicfm_pl.slurm_queue import JOB_NAME, job_of, queued_jobs
 
 LOCK_NAME = ".lock"
 FAILED = "[grid] failed"
 """How the last line of a failed cell's log begins."""
 
-State = Literal["done", "running", "waiting", "failed", "to run"]
+State = Literal["done", "running", "queued", "waiting", "failed", "to run"]
 _COLOURS: Mapping[State, str] = {
     "done": "green",
     "running": "cyan",
+    "queued": "blue",
     "failed": "red",
     "waiting": "dim",
     "to run": "",
@@ -38,7 +40,12 @@ class Status:
     detail: str = ""
 
 
-def grid(file: Path, launch: Literal["local"] | None = None, jobs: int = 1) -> None:
+def grid(
+    file: Path,
+    launch: Literal["local", "slurm"] | None = None,
+    jobs: int = 1,
+    slurm: dict[str, Any] | None = None,
+) -> None:
     """Lists the cells of a grid of experiments and where each stands, or runs what is left of it.
 
     A cell is done when its directory holds a valid results.json. Launching again goes on: what is done is not
@@ -48,8 +55,11 @@ def grid(file: Path, launch: Literal["local"] | None = None, jobs: int = 1) -> N
         file: YAML with `root`, and `stages` of `run`, `axes`, `needs` and `commands`; each combination of a
             stage's axes is a cell. `{axis}` and `{run_dir}` stand for their values. Paths count from the
             current directory.
-        launch: `local` runs the cells on this machine; without it they are listed.
-        jobs: Cells at a time; the cores are divided among them.
+        launch: `local` runs the cells on this machine, `slurm` submits them as job arrays; without it they are listed.
+        jobs: Cells at a time on this machine; the cores are divided among them.
+        slurm: What each job asks for, by the names of sbatch's options: `--slurm.partition gpu --slurm.time 600`
+            (minutes) `--slurm.gpus_per_node 1`; see submitit's SlurmExecutor. `array_parallelism` limits the cells
+            at a time.
 
     Raises:
         GridError: The file is no grid; the message names the key.
@@ -59,6 +69,11 @@ def grid(file: Path, launch: Literal["local"] | None = None, jobs: int = 1) -> N
     if launch is None:
         show(cells, Console())
         return
+    if launch == "slurm":
+        from musicfm_pl.slurm import submit_cells
+
+        submit_cells(cells, slurm or {}, Console())
+        return
     from musicfm_pl.launch import run_cells
 
     code = run_cells(cells, jobs, Console())
@@ -66,12 +81,13 @@ def grid(file: Path, launch: Literal["local"] | None = None, jobs: int = 1) -> N
         raise SystemExit(code)
 
 
-def status(cell: Cell, statuses: Mapping[str, Status]) -> Status:
+def status(cell: Cell, statuses: Mapping[str, Status], queue: Mapping[str, str]) -> Status:
     """Where a cell stands.
 
     Args:
         cell: The cell.
         statuses: Of the cells that it needs.
+        queue: See `slurm_queue.queued_jobs`.
     """
     detail = ""
     if (cell.run_dir / FILE_NAME).exists():
@@ -82,6 +98,8 @@ def status(cell: Cell, statuses: Mapping[str, Status]) -> Status:
             detail = str(error)
     if is_locked(cell):
         return Status("running", str(cell.log))
+    if job := job_of(cell.run_dir, queue):
+        return Status("queued", f"job {job}, {queue[job]}")
     open_needs = [need for need in cell.needs if statuses[need].state != "done"]
     if open_needs:
         return Status("waiting", f"for {', '.join(open_needs)}")
@@ -103,8 +121,10 @@ def all_statuses(cells: Sequence[Cell]) -> dict[str, Status]:
     """Where every cell of a grid stands, by run, in the order of the cells."""
     by_run = {cell.run: cell for cell in cells}
     found: dict[str, Status] = {}
+    # Slurm is asked only where it was given something: it may be installed here without serving.
+    queue = queued_jobs() if any((cell.run_dir / JOB_NAME).exists() for cell in cells) else {}
     for run in graphlib.TopologicalSorter({cell.run: cell.needs for cell in cells}).static_order():
-        found[run] = status(by_run[run], found)
+        found[run] = status(by_run[run], found, queue)
     return {cell.run: found[cell.run] for cell in cells}
 
 
@@ -128,6 +148,13 @@ def last_lines(log: Path, number: int) -> str:
     # A progress bar rewrites its line after a carriage return, or moves up to it.
     lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line.rstrip("\r").rpartition("\r")[2]) for line in text.split("\n")]
     return "\n".join([line for line in lines if line.strip()][-number:])
+
+
+def note(cell: Cell, line: str) -> None:
+    """Adds a line to the log of a cell."""
+    cell.run_dir.mkdir(parents=True, exist_ok=True)
+    with cell.log.open("a", encoding="utf-8") as log:
+        log.write(f"\n{line}\n")
 
 
 def show(cells: Sequence[Cell], console: Console) -> None:

@@ -16,9 +16,10 @@ from types import FrameType
 from rich.console import Console
 from rich.markup import escape
 
-from musicfm_pl.cell_process import ELSEWHERE, GRACE_S, run_cell
+from musicfm_pl.cell_process import GRACE_S, run_cell
 from musicfm_pl.cells import Cell
-from musicfm_pl.grid import FAILED, is_done, is_locked, last_lines
+from musicfm_pl.exit_codes import TRY_AGAIN
+from musicfm_pl.grid import FAILED, is_done, is_locked, last_lines, note
 
 ENTRY = "musicfm_pl.cli:main"
 PRELOAD = ("musicfm_pl.cli", "musicfm_pl.experiment")
@@ -188,12 +189,12 @@ class _Launcher:
         if code == 0:
             self.done.add(cell.run)
             self._say(f"done    {cell.run}  {ended.elapsed}  ({len(self.done)} of {len(self.cells)})")
-        elif code != ELSEWHERE:
+        elif code != TRY_AGAIN:
             reason = f"killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
             if code == -signal.SIGKILL:
                 reason += ", perhaps for want of memory"
             self.failed.add(cell.run)
-            _note(cell, f"{FAILED} after {ended.elapsed}: {reason}")
+            note(cell, f"{FAILED} after {ended.elapsed}: {reason}")
             self._say(f"FAILED  {cell.run}  {ended.elapsed}  {reason}; see {cell.log}")
 
     def _progress(self) -> str:
@@ -220,7 +221,7 @@ class _Launcher:
             if running.process.is_alive():
                 _signal(running.process, signal.SIGKILL)
             running.process.join()
-            _note(running.cell, f"[grid] stopped after {running.elapsed}")
+            note(running.cell, f"[grid] stopped after {running.elapsed}")
         self._say(f"stopped; {len(self.done)} of {len(self.cells)} are done, launch again to go on")
         return 128 + number
 
@@ -246,9 +247,3 @@ def _signal(process: ForkServerProcess, number: signal.Signals) -> None:
     except ProcessLookupError:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, number)
-
-
-def _note(cell: Cell, line: str) -> None:
-    cell.run_dir.mkdir(parents=True, exist_ok=True)
-    with cell.log.open("a", encoding="utf-8") as log:
-        log.write(f"\n{line}\n")

@@ -20,6 +20,10 @@ settings.register_profile("musicfm", deadline=None)
 settings.load_profile("musicfm")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slurm: starts a Slurm on this machine; needs root, and slurm-wlm and munge")
+
+
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
     """Makes a folder by its name, once for all processes of a test session."""
@@ -52,3 +56,14 @@ def prepared(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
 def pretrained_run(once: Callable[[str, Callable[[Path], object]], Path], prepared: Path) -> Path:
     """A run of `musicfm fit` of four steps. Not to be changed."""
     return once("pretrained", lambda out: command.succeed("fit", *command.pretraining(prepared, out, 4)))
+
+
+@pytest.fixture(scope="session")
+def run_of_two_ranks(once: Callable[[str, Callable[[Path], object]], Path], prepared: Path) -> Path:
+    """What `command.two_ranks` describes, undisturbed. Not to be changed."""
+
+    def train(out: Path) -> None:
+        done = command.torchrun("fit", *command.two_ranks(prepared, out))
+        assert done.returncode == 0, done.stderr
+
+    return once("two_ranks", train)

@@ -214,5 +214,5 @@ def test_cells_of_grids_are_taken_by_the_command_line(file: Path, parser: jsonar
 
 
 def test_every_folder_is_looked_at_here() -> None:
-    known = {"base", "axes", "pretrain", "tasks", "modes", "demo", "study_small", "grids"}
+    known = {"base", "axes", "pretrain", "tasks", "modes", "demo", "study_small", "grids", "slurm"}
     assert {folder.name for folder in EXPERIMENTS.iterdir() if folder.is_dir()} <= known, "add a test of what it holds"

@@ -248,7 +248,7 @@ class TestCheckpoints:
     ) -> None:
         run = damaged(pretrained_run, tmp_path / "run", change)
         done = command.fail("fit", *command.pretraining(prepared, run, 6))
-        assert_refused(done, "last.ckpt is damaged or cut short; delete it")
+        assert_refused(done, "last.ckpt is damaged: it is cut short or no checkpoint", "delete it")
         done = command.fail(
             "fit", *command.probing("key", prepared, tmp_path / "probe", *command.encoder("Pretrained", run))
         )

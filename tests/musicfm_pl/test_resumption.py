@@ -7,12 +7,11 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import command
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from same_run import assert_same, checkpoint, logged
 
 STEPS = 10
 """Two epochs and a half, of four batches each."""
@@ -22,32 +21,6 @@ OFTEN = ("--checkpoint.every_n_train_steps", "1", "--trainer.val_check_interval"
 def interrupted_at(step: int) -> tuple[str, ...]:
     """Ctrl-C in that step, before it is saved: the checkpoint is that of the step before."""
     return ("--trainer.callbacks+=interruptions.InterruptAt", "--trainer.callbacks.step", str(step))
-
-
-def checkpoint(run: Path) -> dict[str, Any]:
-    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-
-
-def logged(run: Path, name: str) -> dict[int, float]:
-    """The last value of each step, over all event files of a run."""
-    found: dict[int, float] = {}
-    for file in sorted(run.glob("events.*"), key=lambda path: path.stat().st_mtime):
-        events = EventAccumulator(str(file)).Reload()
-        if name in events.Tags()["scalars"]:
-            found |= {event.step: event.value for event in events.Scalars(name)}
-    return found
-
-
-def assert_same(run: Path, whole: Path) -> None:
-    one, other = checkpoint(run), checkpoint(whole)
-    assert one["global_step"] == other["global_step"]
-    assert one["epoch"] == other["epoch"]
-    assert one["lr_schedulers"] == other["lr_schedulers"]
-    torch.testing.assert_close(one["state_dict"], other["state_dict"], rtol=0, atol=0)
-    torch.testing.assert_close(one["optimizer_states"], other["optimizer_states"], rtol=0, atol=0)
-    losses = logged(run, "train/loss")
-    assert losses == logged(whole, "train/loss")
-    assert len(losses) == other["global_step"]
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,12 @@ def pretraining(data: Path, run: Path, steps: int, *more: str | Path) -> list[st
     ]
 
 
+def two_ranks(data: Path, run: Path, *more: str | Path) -> list[str]:
+    """The same for two processes, eight steps long, each of which is saved."""
+    two = ("--data.batch_size", "2", "--trainer.devices", "2", "--checkpoint.every_n_train_steps", "1")
+    return pretraining(data, run, 8, *two, *more)
+
+
 def probing(task: str, data: Path, run: Path, *more: str | Path) -> list[str]:
     """What follows `musicfm fit` for a short training of one task; the encoder is to be added."""
     return [
@@ -65,7 +71,7 @@ def python(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Comple
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 
@@ -73,6 +79,12 @@ def python(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Comple
 def musicfm(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Runs `musicfm` as a process of its own, to its end."""
     return python(*command(*arguments)[1:], cwd=cwd)
+
+
+def torchrun(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs `musicfm` in two processes, as the README has it."""
+    program = Path(sys.executable).with_name("musicfm")
+    return python("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", program, *arguments)
 
 
 def succeed(*arguments: str | Path) -> None:

@@ -1,0 +1,39 @@
+"""`--launch slurm` among the options of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import command
+import pytest
+
+from musicfm_pl.launch_options import without_launch
+
+
+def test_is_taken_out_wherever_it_stands() -> None:
+    given = ["--config", "a", "--slurm.time=600", "--launch", "slurm", "--x", "--slurm.partition", "gpu", "3"]
+    assert without_launch(given) == (["--config", "a", "--x", "3"], True, {"time": 600, "partition": "gpu"})
+    assert without_launch(["--config", "a"]) == (["--config", "a"], False, {})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--launch", "local"], "--launch: 'local'"),
+        (["--launch"], "--launch: a value is missing"),
+        (["--slurm.time", "3"], "--slurm.time: .* no --launch slurm"),
+    ],
+)
+def test_says_what_is_wrong(given: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        without_launch(given)
+
+
+def test_a_machine_without_slurm_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, said = command.fail("fit", "--run_dir", tmp_path / "run", "--launch", "slurm")
+    assert code == 2
+    assert "there is no Slurm on this machine" in said
+    code, said = command.fail("fit", "--launch", "slurm")
+    assert code == 2
+    assert "name an experiment" in said

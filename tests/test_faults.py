@@ -1,0 +1,118 @@
+"""What goes wrong with machines: a process killed, a disk full, a file damaged, a clock that jumps.
+
+Each is done for real to a run, which then must go on and be the run that nothing happened to.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import command
+import pytest
+from same_run import assert_same, checkpoint, logged
+
+from musicfm_pl.checkpoint_files import damage
+
+STEPS = 6
+OFTEN = ("--checkpoint.every_n_train_steps", "1")
+
+
+def fault(name: str, step: int) -> tuple[str, ...]:
+    return (f"--trainer.callbacks+=interruptions.{name}", "--trainer.callbacks.step", str(step))
+
+
+@pytest.fixture(scope="module")
+def whole(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("whole")
+    command.succeed("fit", *command.pretraining(prepared, run, STEPS, *OFTEN))
+    return run
+
+
+@pytest.fixture
+def file_size_limit() -> Iterator[None]:
+    """The limit that a test sets is taken back."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_killed_reader(prepared: Path, whole: Path, tmp_path: Path) -> None:
+    arguments = command.pretraining(prepared, tmp_path, STEPS, *OFTEN, "--data.num_workers", "2")
+    code, said = command.fail("fit", *arguments, *fault("KillReader", 2))
+    assert code == 2
+    assert "A process that reads clips has died" in said
+    assert "--data.num_workers" in said
+    command.succeed("fit", *arguments)
+    assert_same(tmp_path, whole)
+
+
+def test_full_disk_while_a_checkpoint_is_written(
+    prepared: Path, whole: Path, tmp_path: Path, file_size_limit: None
+) -> None:
+    arguments = command.pretraining(prepared, tmp_path, STEPS, *OFTEN)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    code, said = command.fail("fit", *arguments, *fault("FullDisk", 4))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    assert code == 2, said
+    assert f"the checkpoint {last} cannot be written (File too large); the one before it is untouched" in said
+    assert damage(last) is None
+    assert checkpoint(tmp_path)["global_step"] == 3
+    assert sorted(file.name for file in last.parent.iterdir()) == ["last.ckpt", "previous.ckpt"]
+    command.succeed("fit", *arguments)
+    assert_same(tmp_path, whole)
+
+
+@pytest.mark.parametrize("how", ["a bit flipped", "cut short"])
+def test_damaged_checkpoint(prepared: Path, whole: Path, tmp_path: Path, how: str) -> None:
+    arguments = command.pretraining(prepared, tmp_path, STEPS, *OFTEN)
+    command.succeed("fit", *arguments)
+    last, previous = (tmp_path / "checkpoints" / name for name in ("last.ckpt", "previous.ckpt"))
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1
+    last.write_bytes(content if how == "a bit flipped" else content[: len(content) // 2])
+    assert checkpoint(tmp_path, "previous.ckpt")["global_step"] == STEPS - 1
+    code, said = command.fail("fit", *arguments)
+    assert code == 2
+    assert f"the checkpoint {last} is damaged" in said
+    assert f"delete the damaged one, and fit goes on from {previous}" in said
+    code, said = command.fail("validate", "--run_dir", tmp_path)
+    assert code == 2
+    assert f"--ckpt_path {previous}" in said
+    last.unlink()
+    command.succeed("fit", *arguments)
+    assert_same(tmp_path, whole)
+
+
+def test_the_first_checkpoint_is_damaged(prepared: Path, tmp_path: Path) -> None:
+    """There is no other: the message does not offer one."""
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("last.ckpt", "previous.ckpt"):
+        (tmp_path / "checkpoints" / name).write_text("no weights")
+        code, said = command.fail("fit", *command.pretraining(prepared, tmp_path, STEPS))
+        assert code == 2
+        assert "delete it (fit then begins anew)" in said
+
+
+def test_clock_jumps(prepared: Path, whole: Path, tmp_path: Path) -> None:
+    """While it runs; and while it lies, so that files are dated in the future and older than what they were made of."""
+    data, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(prepared, data)
+    arguments = command.pretraining(data, run, STEPS, *OFTEN)
+    stop = ("--trainer.callbacks+=interruptions.InterruptAt", "--trainer.callbacks.step", "5")
+    assert command.fail("fit", *arguments, *fault("ClockJump", 3), *stop)[0] == 1
+    assert checkpoint(run)["global_step"] == 4
+    for number, file in enumerate(sorted(path for path in tmp_path.rglob("*") if path.is_file())):
+        year = (1971, 2001, 2100)[number % 3] - 1970
+        os.utime(file, (year * 365 * 86400.0, year * 365 * 86400.0))
+    command.succeed("fit", *arguments)
+    assert_same(run, whole)
+    finished = (run / "results.json").read_bytes()
+    command.succeed("fit", *arguments)
+    assert (run / "results.json").read_bytes() == finished, "what is finished is not done again"
+    assert len(logged(run, "train/loss")) == STEPS
+    command.succeed("prepare", "--corpus", "miniature.Miniature", "--out", data, "--jobs", "1")

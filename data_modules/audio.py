@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -71,6 +72,32 @@ def read_audio(path: Path) -> NDArray[np.float32]:
     if peak == 0:
         raise BadTrack(f"{path}: silent throughout")
     return waveform_N / peak if peak > 1 else waveform_N
+
+
+class Description(NamedTuple):
+    """What the header of an audio file says."""
+
+    origin: str
+    """Format, rate and channels: "MP3, 44100 Hz, 2 channels"."""
+    licence: str | None
+    """Its tag of the licence, or else of the copyright."""
+    duration_s: float
+
+
+def describe(path: Path) -> Description:
+    """Reads the header of an audio file.
+
+    Raises:
+        BadTrack: It cannot be opened.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            channels = f"{file.channels} channel{'s' * (file.channels > 1)}"
+            words = " ".join((file.license or file.copyright or "").split())
+            origin = f"{file.format}, {file.samplerate} Hz, {channels}"
+            return Description(origin, words or None, file.frames / file.samplerate)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise BadTrack(f"{path}: cannot be read as audio ({error})") from error
 
 
 @contextlib.contextmanager

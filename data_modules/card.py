@@ -11,6 +11,7 @@ from typing import Any
 
 from data_modules import SAMPLE_RATE
 from data_modules.corpora.base import Corpus, Item
+from data_modules.shard_writer import Shape
 from data_modules.shards import written_aside
 
 NAME = "corpus.json"
@@ -71,23 +72,26 @@ def is_of(corpus: Corpus, out: Path) -> bool:
     )
 
 
-def settle(corpus: Corpus, items: Sequence[Item], out: Path, tracks_per_shard: int | None) -> int:
+def settle(corpus: Corpus, items: Sequence[Item], out: Path, wanted: Mapping[str, Any]) -> Shape:
     """Writes the card of a folder, or checks that it is this corpus' own.
 
     Args:
         corpus: What is to be prepared.
         items: Its tracks.
         out: The folder.
-        tracks_per_shard: Tracks in a shard file; None to go on with what the folder has, or 4.
+        wanted: Fields of `Shape` as the user asks for them; None, or what is absent, to go on with what the folder
+            has, or else to take the default.
 
     Returns:
-        Tracks in a shard file.
+        What its shards look like.
 
     Raises:
         ValueError: The folder was made from another corpus, with other arguments, from other tracks or in other
             shards; the message names what differs.
     """
     path = out / NAME
+    asked = {key: value for key, value in wanted.items() if value is not None}
+    shape = Shape(**{"tracks_per_shard": _tracks_per_shard(len(items)), **asked})
     card = {
         "corpus": corpus.name,
         "licence": corpus.licence,
@@ -98,18 +102,34 @@ def settle(corpus: Corpus, items: Sequence[Item], out: Path, tracks_per_shard: i
         "items_sha256": hashlib.sha256(
             json.dumps([(i.track_id, i.group, i.split) for i in items]).encode()
         ).hexdigest(),
-        "tracks_per_shard": tracks_per_shard or 4,
+        **shape._asdict(),
     }
     if path.exists():
         before = json.loads(path.read_text())
         _check(before, card, out)
-        wanted, has = tracks_per_shard, before.get("tracks_per_shard", card["tracks_per_shard"])
-        if wanted not in (None, has):
-            raise ValueError(f"--tracks_per_shard: {out} was begun with {has}, not {wanted}")
-        return int(has)
+        has = shape_of(before)
+        for key, value in asked.items():
+            if value != getattr(has, key):
+                raise ValueError(f"--{key}: {out} was begun with {getattr(has, key)}, not {value}")
+        return has
     with written_aside(path, "w") as file:
         json.dump(card, file, indent=2)
-    return tracks_per_shard or 4
+    return shape
+
+
+def shape_of(card: Mapping[str, Any]) -> Shape:
+    """What the shards of a folder look like by its card; one of an earlier version does not tell everything."""
+    return Shape(**{key: card[key] for key in Shape._fields if key in card})
+
+
+def num_shards(card: Mapping[str, Any]) -> int:
+    """How many shards there are when all is done."""
+    return -(-int(card["num_items"]) // shape_of(card).tracks_per_shard)
+
+
+def _tracks_per_shard(num_items: int) -> int:
+    """Few enough that little is lost when it is stopped, so many that there are at most some thousand files."""
+    return min(256, max(4, num_items // 1000))
 
 
 def _check(before: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from data_modules import SAMPLE_RATE
+from data_modules.blocks import BadRecord
 from data_modules.corpora.base import Kind
-from data_modules.order import mixed_seed, permutation
-from data_modules.shards import Entry, Prepared
+from data_modules.index import Entry, Tracks
+from data_modules.order import Place, mixed_seed, permutation
+from data_modules.shards import Prepared
 from data_modules.spans import Spans
+
+MAX_ATTEMPTS = 8
+"""Damaged records in the place of one clip, one after another: then there is no point in looking for a sound one."""
 
 
 class Source(Protocol):
@@ -25,7 +30,14 @@ class Source(Protocol):
     """Steps a second along the time axis, to which starts are rounded."""
 
     def read(self, entry: Entry, start_s: float, duration_s: float) -> Tensor:
-        """The values of a clip; what lies beyond the end of the track is zero."""
+        """The values of a clip; what lies beyond the end of the track is zero.
+
+        Raises:
+            BadRecord: What is stored is damaged.
+        """
+
+    def expect(self, crops: Sequence[tuple[Entry, float, float]]) -> None:
+        """Says what will be read next (track, start, duration): where that is far away, it is fetched at once."""
 
 
 class Samples:
@@ -44,6 +56,15 @@ class Samples:
             samples = np.pad(samples, (0, num_samples - len(samples)))
         return torch.from_numpy(samples)
 
+    def expect(self, crops: Sequence[tuple[Entry, float, float]]) -> None:
+        """See `Source.expect`."""
+        self.prepared.expect(
+            [
+                (entry, round(start_s * SAMPLE_RATE), round(duration_s * SAMPLE_RATE))
+                for entry, start_s, duration_s in crops
+            ]
+        )
+
 
 class Clip(NamedTuple):
     """One item of a dataset."""
@@ -56,12 +77,15 @@ class Clip(NamedTuple):
     start_s: float
     duration_s: float
     labels: Mapping[Kind, Spans]
+    problems: tuple[str, ...] = ()
+    """Why the clips were set aside in whose place this one is."""
 
 
 class RandomClips(Dataset[Clip]):
     """Clips that tile each track from a random offset, in a random order, both new in every epoch.
 
     Item i is clip i % length of epoch i // length: any process can make it, at any time, from the seed alone.
+    In the place of a clip whose record is damaged there is another, the same for every process.
 
     Args:
         entries: Tracks.
@@ -79,37 +103,67 @@ class RandomClips(Dataset[Clip]):
         self.clip_s = clip_s
         self.seed = seed
         self.with_labels = with_labels
-        counts = [max(1, int(entry.duration_s / clip_s + 1e-9)) for entry in entries]
-        self._first = np.concatenate([[0], np.cumsum(counts)])
-        self._order = lru_cache(maxsize=2)(self._permutation)
+        self._first = np.concatenate([[0], np.cumsum(clips_of(entries, clip_s))])
+        self._order: tuple[int, NDArray[Any]] = (-1, np.zeros(0))  # of an epoch; for those who ask without a sampler
 
-    def _permutation(self, epoch: int) -> np.ndarray:
+    def order(self, epoch: int) -> NDArray[Any]:
+        """Number of the clip at each position of an epoch, for `ResumableSampler`."""
         return permutation(self.seed, epoch, len(self))
 
     def __len__(self) -> int:
         return int(self._first[-1])
 
-    def __getitem__(self, item: int) -> Clip:
-        entry, start_s = self.place(item)
-        return cut(entry, self.source, start_s, self.clip_s, mixed_seed(self.seed, item), self.with_labels)
+    def __getitem__(self, item: int | Place) -> Clip:
+        return self.__getitems__([item])[0]
+
+    def __getitems__(self, items: Sequence[int | Place]) -> list[Clip]:
+        """A batch: what a source can fetch at once, it does."""
+        places = [item if isinstance(item, Place) else self._place(item) for item in items]
+        crops = [self._crop(place) for place in places]
+        self.source.expect([(entry, start_s, self.clip_s) for entry, start_s in crops])
+        return [self._clip(place, *crop) for place, crop in zip(places, crops, strict=True)]
 
     def place(self, item: int) -> tuple[Entry, float]:
         """Where a clip lies: its track, and its start in seconds."""
+        return self._crop(self._place(item))
+
+    def _place(self, item: int) -> Place:
         epoch, position = divmod(item, len(self))
-        flat = int(self._order(epoch)[position])
-        index = int(np.searchsorted(self._first, flat, side="right")) - 1
-        entry, number = self.entries[index], flat - int(self._first[index])
+        if self._order[0] != epoch:
+            self._order = (epoch, self.order(epoch))
+        return Place(item, int(self._order[1][position]))
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_order": (-1, np.zeros(0))}
+
+    def _crop(self, place: Place) -> tuple[Entry, float]:
+        epoch = place.item // len(self)
+        index = int(np.searchsorted(self._first, place.flat, side="right")) - 1
+        entry, number = self.entries[index], place.flat - int(self._first[index])
         count = int(self._first[index + 1] - self._first[index])
         spare_s = max(0.0, entry.duration_s - count * self.clip_s)
         offset = np.random.default_rng([self.seed, epoch, index]).random()
         return entry, number * self.clip_s + offset * spare_s
 
-    def __getstate__(self) -> dict[str, object]:
-        return {key: value for key, value in self.__dict__.items() if key != "_order"}
+    def _clip(self, place: Place, entry: Entry, start_s: float) -> Clip:
+        seed = mixed_seed(self.seed, place.item)
+        problems: list[str] = []
+        while True:
+            try:
+                clip = cut(entry, self.source, start_s, self.clip_s, seed, self.with_labels)
+                return clip._replace(problems=tuple(problems))
+            except BadRecord as problem:
+                problems.append(str(problem))
+                if len(problems) > MAX_ATTEMPTS:
+                    raise
+                other = mixed_seed(self.seed, place.item, len(problems)) % len(self)
+                entry, start_s = self._crop(Place(place.item, other))
 
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state)
-        self._order = lru_cache(maxsize=2)(self._permutation)
+
+def clips_of(entries: Sequence[Entry], clip_s: float) -> NDArray[np.int64]:
+    """How many clips each track has: whole ones, or one that is filled up."""
+    lengths_E = entries.lengths if isinstance(entries, Tracks) else np.array([entry.num_samples for entry in entries])
+    return np.maximum(1, (lengths_E / SAMPLE_RATE / clip_s + 1e-9).astype(np.int64))
 
 
 class GridClips(Dataset[Clip]):
@@ -122,18 +176,43 @@ class GridClips(Dataset[Clip]):
         self.clip_s = clip_s
         self.seed = seed
         self.with_labels = with_labels
-        self.clips = [
-            (entry, number * clip_s)
-            for entry in entries
-            for number in range(max(1, int(entry.duration_s / clip_s + 1e-9)))
-        ]
+        self.entries = entries
+        self._first = np.concatenate([[0], np.cumsum(clips_of(entries, clip_s))])
+        self._step = 1
+
+    def thin(self, most: int) -> None:
+        """Keeps at most so many clips, spread evenly."""
+        self._step = max(1, -(-int(self._first[-1]) // most))
 
     def __len__(self) -> int:
-        return len(self.clips)
+        return -(-int(self._first[-1]) // self._step)
+
+    def _crop(self, item: int) -> tuple[Entry, float]:
+        flat = item * self._step
+        index = int(np.searchsorted(self._first, flat, side="right")) - 1
+        return self.entries[index], (flat - int(self._first[index])) * self.clip_s
 
     def __getitem__(self, item: int) -> Clip:
-        entry, start_s = self.clips[item]
-        return cut(entry, self.source, start_s, self.clip_s, mixed_seed(self.seed, item), self.with_labels)
+        return self.__getitems__([item])[0]
+
+    def __getitems__(self, items: Sequence[int]) -> list[Clip]:
+        """A batch: what a source can fetch at once, it does."""
+        self.source.expect([(*self._crop(item), self.clip_s) for item in items])
+        return [self._clip(item) for item in items]
+
+    def _clip(self, item: int) -> Clip:
+        """A clip, or the next after it whose record is sound."""
+        problems: list[str] = []
+        while True:
+            entry, start_s = self._crop((item + len(problems)) % len(self))
+            try:
+                seed = mixed_seed(self.seed, item)
+                clip = cut(entry, self.source, start_s, self.clip_s, seed, self.with_labels)
+                return clip._replace(problems=tuple(problems))
+            except BadRecord as problem:
+                problems.append(str(problem))
+                if len(problems) > MAX_ATTEMPTS:
+                    raise
 
 
 class WholeTracks(Dataset[Clip]):

@@ -12,7 +12,8 @@ import torch
 from rich.progress import track as progress_of
 from torch import Tensor
 
-from data_modules.shards import Entry, Prepared, written_aside
+from data_modules.index import Entry
+from data_modules.shards import Prepared, written_aside
 
 
 class Embeddings:
@@ -48,6 +49,9 @@ class Embeddings:
         states[: len(there)] = there
         return torch.from_numpy(states).transpose(0, 1)
 
+    def expect(self, crops: Sequence[tuple[Entry, float, float]]) -> None:
+        """See `Source.expect`: they are on this disk."""
+
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_map": None}
 
@@ -70,7 +74,7 @@ def compute(
         encode: Waveform (N,), float32 -> hidden states (L, T, D) of a whole track.
         state: The only one that will be read; None for all. All are computed.
     """
-    folder = prepared.root / "embeddings" / f"{prepared.digest}-{digest}"
+    folder = prepared.storage.own_file(f"embeddings/{prepared.digest}-{digest}")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from data_modules import SAMPLE_RATE
 from data_modules.mel import LogMel
+
+Random = torch.Generator | Sequence[torch.Generator]
+"""One source of random numbers for a batch, or one for each clip."""
 
 
 class Masking(nn.Module, abc.ABC):
@@ -48,38 +52,41 @@ class Masking(nn.Module, abc.ABC):
                 f"choose a multiple of {hop_length * stride / SAMPLE_RATE:g} s"
             )
 
-    def _draw(self, batch: int, length: int, block: int, generator: torch.Generator) -> Tensor:
+    def _draw(self, batch: int, length: int, block: int, generator: Random) -> Tensor:
         """True where masked, (batch, length), for blocks of `block` positions."""
         num_blocks = length // block
-        chance = torch.rand(batch, num_blocks, generator=generator, device=generator.device)
-        hidden = chance < self.probability
-        mask = torch.zeros(batch, length, dtype=torch.bool, device=generator.device)
+        hidden = _drawn(torch.rand, (batch, num_blocks), generator) < self.probability
+        mask = torch.zeros(batch, length, dtype=torch.bool, device=hidden.device)
         mask[:, : num_blocks * block] = hidden.repeat_interleave(block, dim=1)
         return mask
 
-    def _noise(self, like: Tensor, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(like.shape, generator=generator, device=generator.device, dtype=torch.float32)
-        return self.noise_std * noise
+    def _noise(self, like: Tensor, generator: Random) -> Tensor:
+        return self.noise_std * _drawn(torch.randn, tuple(like.shape), generator)
 
     @abc.abstractmethod
-    def forward(
-        self, waveform_BN: Tensor, log_mel: LogMel, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, waveform_BN: Tensor, log_mel: LogMel, generator: Random) -> tuple[Tensor, Tensor, Tensor]:
         """Clean mel (B, M, F), masked mel (B, M, F), and the mask by mel frame (B, F).
 
         Args:
             waveform_BN: Mono audio at 24 kHz.
             log_mel: Waveform -> normalised mel.
-            generator: On the device of the waveform; all that is random comes from it.
+            generator: On the device of the waveform; all that is random comes from it. With one for each clip,
+                what is drawn for a clip does not depend on those beside it.
         """
+
+
+def _drawn(draw: Callable[..., Tensor], shape: Sequence[int], generator: Random) -> Tensor:
+    """Random float32 numbers; row by row, where each has a generator of its own."""
+    if isinstance(generator, torch.Generator):
+        return draw(*shape, generator=generator, device=generator.device, dtype=torch.float32)
+    rows = [draw(*shape[1:], generator=one, device=one.device, dtype=torch.float32) for one in generator]
+    return torch.stack(rows)
 
 
 class WaveNoise(Masking):
     """The study's masking: blocks of the waveform are replaced by noise before the mel is taken."""
 
-    def forward(
-        self, waveform_BN: Tensor, log_mel: LogMel, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, waveform_BN: Tensor, log_mel: LogMel, generator: Random) -> tuple[Tensor, Tensor, Tensor]:
         """See `Masking.forward`."""
         block = round(self.block_s * SAMPLE_RATE)
         mask_BN = self._draw(waveform_BN.shape[0], waveform_BN.shape[1], block, generator)
@@ -92,9 +99,7 @@ class WaveNoise(Masking):
 class MelNoise(Masking):
     """BEST-RQ's masking (arXiv 2202.01855): blocks of the normalised mel are replaced by noise."""
 
-    def forward(
-        self, waveform_BN: Tensor, log_mel: LogMel, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, waveform_BN: Tensor, log_mel: LogMel, generator: Random) -> tuple[Tensor, Tensor, Tensor]:
         """See `Masking.forward`."""
         mel_BMF = log_mel(waveform_BN)
         block = round(self.block_s * SAMPLE_RATE / log_mel.hop_length)

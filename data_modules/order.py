@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +15,28 @@ def mixed_seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def permutation(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
-    """The order of the clips in an epoch."""
-    return np.random.default_rng([seed, epoch]).permutation(length)
+def permutation(seed: int, epoch: int, length: int) -> NDArray[Any]:
+    """The order of the clips in an epoch: numpy's `permutation(length)`, in half the memory where numbers allow."""
+    order_N = np.arange(length, dtype=np.int32 if length < 2**31 else np.int64)
+    np.random.default_rng([seed, epoch]).shuffle(order_N)
+    return order_N
 
 
-class ResumableSampler(Sampler[int]):
-    """The items of this rank, epoch after epoch: item = epoch * length + position, as many for every rank.
+class Place(NamedTuple):
+    """What a process needs to know to make a clip."""
 
-    Every rank takes its share of each global batch, so that the global batches are the same for any number of
-    ranks. What does not fill a global batch at the end of an epoch is left out; another epoch's order takes it in.
+    item: int
+    """epoch * length + position in the order of that epoch."""
+    flat: int
+    """Number of the clip before it was shuffled."""
+
+
+class ResumableSampler(Sampler[Place]):
+    """The items of this rank: an endless series of global batches, each epoch's order after the last one's.
+
+    Global batch k is items k * G to (k + 1) * G, and every rank takes its share of it. So batches are the same for
+    any number of ranks, an epoch has every clip once (its end may share a batch with the beginning of the next),
+    and where a run stands is one integer. What Lightning calls an epoch is as many whole batches as fit.
 
     Args:
         length: Clips an epoch.
@@ -32,6 +45,8 @@ class ResumableSampler(Sampler[int]):
         world_size: Number of processes; it divides `global_batch`.
         batches_taken: How many batches this rank was trained on already, over all epochs; asked anew whenever an
             epoch begins, since a checkpoint may be restored after the sampler was made.
+        order: Number of the clip at each position of an epoch. It is asked for here alone, in the process that
+            trains: an order of millions would fill every worker.
     """
 
     def __init__(
@@ -41,6 +56,7 @@ class ResumableSampler(Sampler[int]):
         rank: int = 0,
         world_size: int = 1,
         batches_taken: Callable[[], int] = lambda: 0,
+        order: Callable[[int], NDArray[Any]] | None = None,
     ) -> None:
         if global_batch % world_size:
             raise ValueError(f"a global batch of {global_batch} clips cannot be divided by {world_size} ranks")
@@ -54,18 +70,49 @@ class ResumableSampler(Sampler[int]):
         self.rank = rank
         self.steps_an_epoch = length // global_batch
         self.batches_taken = batches_taken
+        self.order = order or (lambda epoch: np.arange(length))
 
     def __len__(self) -> int:
         return self.steps_an_epoch * self.local_batch
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[Place]:
         # Not by Lightning's count of epochs: a run that stopped within one and goes on to more steps has a new one.
         taken = self.batches_taken()
-        for batch in range(taken, (taken // self.steps_an_epoch + 1) * self.steps_an_epoch):
-            yield from self.items(batch, self.rank)
+        last = (taken // self.steps_an_epoch + 1) * self.steps_an_epoch
+        at = -1
+        order: NDArray[Any] = np.zeros(0)
+        for batch in range(taken, last):
+            for item in self.items(batch, self.rank):
+                epoch, position = divmod(item, self.length)
+                if epoch != at:
+                    at, order = epoch, self.order(epoch)
+                yield Place(item, int(order[position]))
 
     def items(self, batch: int, rank: int) -> range:
         """What a rank is given in its batch of that number, counted over all epochs."""
-        epoch, step = divmod(batch, self.steps_an_epoch)
-        first = epoch * self.length + step * self.global_batch + rank * self.local_batch
+        first = batch * self.global_batch + rank * self.local_batch
         return range(first, first + self.local_batch)
+
+
+def check_global_batch(before: int | None, now: int, world_size: int) -> None:
+    """Refuses to go on with other global batches than a run began with: clips would be repeated or left out.
+
+    Args:
+        before: Clips a step over all ranks, from the checkpoint; None if that does not tell.
+        now: The same of this run.
+        world_size: Its processes.
+
+    Raises:
+        ValueError: They differ.
+    """
+    if before not in (None, now):
+        assert before is not None
+        remedy = (
+            f"with {world_size} of them give --data.batch_size {before // world_size}"
+            if before % world_size == 0
+            else f"use a number of devices that divides {before}"
+        )
+        raise ValueError(
+            f"data.batch_size: the checkpoint is of a run with {before} clips a step over all devices, this one has "
+            f"{now}; {remedy}, or start a new run directory"
+        )

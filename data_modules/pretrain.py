@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 import torch
@@ -13,24 +13,40 @@ from torch.utils.data import DataLoader
 from data_modules.batches import PretrainBatch
 from data_modules.clips import Clip, GridClips, RandomClips, Samples
 from data_modules.corpora.base import Corpus
+from data_modules.damage import Damage
 from data_modules.masking import Masking, WaveNoise
 from data_modules.mel import LogMel
-from data_modules.order import ResumableSampler, mixed_seed
+from data_modules.order import ResumableSampler, check_global_batch, mixed_seed
 from data_modules.prepare import folder_of, prepare_for_run
 from data_modules.reading_processes import leave_signals_to_trainer
+from data_modules.remote import Remote
 from data_modules.shards import Prepared
 from data_modules.statistics import mel_statistics
 
 
-def _collate(clips: list[Clip]) -> tuple[torch.Tensor, int]:
-    return torch.stack([clip.values for clip in clips]), clips[0].seed
+class RawBatch(NamedTuple):
+    """A batch before masking and mel."""
+
+    samples_BN: torch.Tensor
+    seeds: list[int]
+    problems: list[str]
+
+
+def collate(clips: list[Clip]) -> RawBatch:
+    """What a worker hands over."""
+    return RawBatch(
+        torch.stack([clip.values for clip in clips]),
+        [clip.seed for clip in clips],
+        [problem for clip in clips for problem in clip.problems],
+    )
 
 
 class PretrainData(L.LightningDataModule):
     """Clips of a prepared folder for `MaskedTokenModel`; labels are not looked at.
 
     Args:
-        root: A folder that `musicfm prepare` wrote.
+        root: A folder that `musicfm prepare` wrote, or the address of a copy of it (`s3://bucket/shards`,
+            `https://...`), or a folder of audio files, which are decoded as they are read.
         corpus: In its place, a corpus by its class: it is prepared, once, into `root`, or into `data/<its name>` if
             no root is given.
         clip_s: Input length in seconds (the study: 5 or 30).
@@ -40,11 +56,14 @@ class PretrainData(L.LightningDataModule):
         seed: Of order, offsets and masks; another seed is another order.
         num_workers: Processes that read clips; -1 for one a core, at most 8 (0 on up to 2 cores).
         max_val_clips: Validation uses at most this many clips, spread evenly over the split.
+        max_damaged: Share of the clips that may lie in damaged records. Each of those is set aside, named and
+            counted, and another clip takes its place; beyond this share the run stops.
+        remote: Cache and patience with a root that is an address.
     """
 
     def __init__(
         self,
-        root: Path | None = None,
+        root: str | None = None,
         corpus: Corpus | None = None,
         clip_s: float = 30.0,
         batch_size: int = 32,
@@ -53,6 +72,8 @@ class PretrainData(L.LightningDataModule):
         seed: int = 0,
         num_workers: int = -1,
         max_val_clips: int = 512,
+        max_damaged: float = 0.01,
+        remote: Remote | None = None,
     ) -> None:
         super().__init__()
         self.corpus = corpus
@@ -64,17 +85,20 @@ class PretrainData(L.LightningDataModule):
         self.seed = seed
         self.num_workers = default_workers() if num_workers < 0 else num_workers
         self.max_val_clips = max_val_clips
+        self.max_damaged = max_damaged
+        self.remote = remote
+        self._damage = Damage(max_damaged)
 
     def prepare_data(self) -> None:
         """Prepares the corpus, if one is named; one process for all."""
         if self.corpus is not None and self.root is not None:
-            prepare_for_run(self.corpus, self.root)
+            prepare_for_run(self.corpus, Path(self.root))
 
     def setup(self, stage: str) -> None:
         """Opens the folder and takes the corpus' mel statistics."""
         if self.root is None:
             raise ValueError("data.root: name a folder that `musicfm prepare` wrote, or data.corpus")
-        self.prepared = Prepared(self.root)
+        self.prepared = Prepared(self.root, self.remote)
         mel = self.features
         statistics = mel_statistics(self.prepared, mel.hop_length, mel.num_mels, mel.n_fft)
         mel.normalise(statistics.mean, statistics.std)
@@ -92,7 +116,7 @@ class PretrainData(L.LightningDataModule):
         """What each rank is trained on in its batch of that number, counted from 0 over all epochs.
 
         Returns:
-            By rank and clip: `track_id`, `start_s`, and `seed`, from the first of which a batch's masks are drawn.
+            By rank and clip: `track_id`, `start_s`, and `seed`, from which its mask is drawn.
         """
         clips, sampler = self._training()
         ranks = [sampler.items(batch, rank) for rank in range(self._trainer().world_size)]
@@ -107,21 +131,21 @@ class PretrainData(L.LightningDataModule):
 
     def _training(self) -> tuple[RandomClips, ResumableSampler]:
         trainer = self._trainer()
-        clips = RandomClips(self.prepared.split("train"), Samples(self.prepared), self.clip_s, self.seed)
+        clips = RandomClips(self.prepared.tracks("train"), Samples(self.prepared), self.clip_s, self.seed)
         sampler = ResumableSampler(
             len(clips),
             self.batch_size * trainer.world_size,
             trainer.global_rank,
             trainer.world_size,
             batches_taken=lambda: trainer.fit_loop.epoch_loop.batch_progress.total.ready,
+            order=clips.order,
         )
         return clips, sampler
 
     def val_dataloader(self) -> DataLoader[Clip]:
         """The same clips, with the same masks, at every validation."""
-        clips = GridClips(self.prepared.split("val"), Samples(self.prepared), self.clip_s, self.seed)
-        step = -(-len(clips) // self.max_val_clips)
-        clips.clips = clips.clips[::step]
+        clips = GridClips(self.prepared.tracks("val"), Samples(self.prepared), self.clip_s, self.seed)
+        clips.thin(self.max_val_clips)
         return self._loader(clips, None)
 
     def _loader(self, clips: RandomClips | GridClips, sampler: ResumableSampler | None) -> DataLoader[Clip]:
@@ -130,30 +154,42 @@ class PretrainData(L.LightningDataModule):
             batch_size=self.batch_size,
             sampler=sampler,
             num_workers=self.num_workers,
-            collate_fn=_collate,
+            collate_fn=collate,
             worker_init_fn=leave_signals_to_trainer,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=False,
         )
 
-    def on_after_batch_transfer(self, batch: tuple[torch.Tensor, int], dataloader_idx: int) -> PretrainBatch:
-        """Masking and mel, on the device."""
-        samples_BN, seed = batch
-        generator = torch.Generator(samples_BN.device).manual_seed(mixed_seed(seed, 1))
-        mel = self.features.to(samples_BN.device)
+    def on_after_batch_transfer(self, batch: RawBatch, dataloader_idx: int) -> PretrainBatch:
+        """Masking and mel, on the device; each clip's mask is its own, whatever clips are beside it."""
+        samples_BN, seeds, problems = batch
+        self._damage.count(len(seeds), problems)
+        device = samples_BN.device
+        generators = [torch.Generator(device).manual_seed(mixed_seed(seed, 1)) for seed in seeds]
         with torch.no_grad():
-            return PretrainBatch(*self.masking(samples_BN.float() / 32768.0, mel, generator))
+            return PretrainBatch(*self.masking(samples_BN.float() / 32768.0, self.features.to(device), generators))
+
+    def teardown(self, stage: str) -> None:
+        """Says what was set aside."""
+        self._damage.summary()
 
     def _trainer(self) -> L.Trainer:
         assert self.trainer is not None
         return self.trainer
 
+    @property
+    def _world_size(self) -> int:
+        return 1 if self.trainer is None else self.trainer.world_size
+
     def state_dict(self) -> dict[str, Any]:
-        """The mel settings travel with the weights."""
-        return {"mel": self.mel_settings()}
+        """The mel settings travel with the weights; with the count of steps, the batch says where the run stands."""
+        return {"mel": self.mel_settings(), "global_batch": self.batch_size * self._world_size}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuses to go on with other mel settings than the run began with."""
+        """Refuses to go on with other mel settings or global batches than the run began with."""
+        if self.trainer is not None and self.trainer.state.fn == "fit":
+            global_batch = self.batch_size * self._world_size
+            check_global_batch(state_dict.get("global_batch"), global_batch, self._world_size)
         before, now = state_dict["mel"], self.mel_settings()
         for key, value in before.items():
             if abs(now[key] - value) > 1e-4 * max(1.0, abs(value)):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -25,6 +26,7 @@ def over_tracks(
     jobs: int,
     title: str,
     console: Console,
+    begun: tuple[int, float] = (0, 0.0),
 ) -> Iterator[_R]:
     """Runs `work` on every part and gives the results as they come, in no order.
 
@@ -35,6 +37,7 @@ def over_tracks(
         jobs: Processes.
         title: Of the progress: "prepare tiny".
         console: Takes a progress bar, or a line now and then where it is no terminal.
+        begun: Tracks, and seconds of audio, that were done before; they count, but not for the time that is left.
 
     Raises:
         OSError: A process was killed; the message says what to do.
@@ -49,14 +52,15 @@ def over_tracks(
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    total = sum(num_tracks for num_tracks, _ in parts)
+    total = begun[0] + sum(num_tracks for num_tracks, _ in parts)
     with (
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
         ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool,
     ):
-        bar = progress.add_task(title, total=total, hours=0.0)
+        done, hours = begun[0], begun[1] / 3600
+        bar = progress.add_task(title, total=total, completed=done, hours=hours)
         futures = {pool.submit(work, *arguments): num_tracks for num_tracks, arguments in parts}
-        done, hours, said_s = 0, 0.0, time.monotonic()
+        began_s = said_s = time.monotonic()
         try:
             for future in as_completed(futures):
                 result = future.result()
@@ -65,7 +69,9 @@ def over_tracks(
                 progress.update(bar, completed=done, hours=hours)
                 if not console.is_terminal and (done == total or time.monotonic() - said_s > _LINE_S):
                     said_s = time.monotonic()
-                    console.print(f"{title}: {done} of {total} tracks, {hours:.2f} h", highlight=False)
+                    left = timedelta(seconds=round((said_s - began_s) * (total - done) / (done - begun[0])))
+                    estimate = f", about {left} left" if done < total else ""
+                    console.print(f"{title}: {done} of {total} tracks, {hours:.2f} h{estimate}", highlight=False)
                 yield result
         except BrokenProcessPool as error:
             raise OSError(

@@ -1,11 +1,13 @@
-"""Prepared audio on disk: flat files of 24 kHz mono int16 samples, and one Parquet index with the labels.
+"""Prepared audio on disk: flat files of 24 kHz mono audio in blocks of ten seconds, and one index with the labels.
 
 A prepared folder holds
 
     corpus.json             what it was made from: name, licence, settings, counts
-    index.parquet           one row a track: where its samples lie, its split, group and labels
-    shards/00000.pcm        samples of some tracks, end to end
+    card.md                 the same for people: hours, formats, licences, mel statistics, what was set aside
+    index.parquet           one row a track: where its samples lie, its split, group and labels, and checksums
+    shards/00000.pcm        blocks of some tracks, end to end (or 00000.flacs); 00000-1.pcm if one would be too large
     shards/00000.parquet    the index of that shard; written last, so that it marks the shard as done
+    SHA256SUMS              of the shard files, for `sha256sum -c`
     set_aside.tsv           tracks that could not be used, each with its reason
     gaps.tsv                tracks that lack a kind of label, with kind and reason
     mel/*.json              mel statistics, by mel settings
@@ -17,211 +19,120 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from data_modules import SAMPLE_RATE
-from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
-from data_modules.spans import Spans
+from data_modules.audio import SUFFIXES
+from data_modules.corpora.audio_files import walk
+from data_modules.corpora.base import Kind, Split
+from data_modules.index import Entry, Index, Tracks, read_labels
+from data_modules.storage import LocalFolder, ShardFolder, Storage
 
-_ROWS = pa.schema(
-    [
-        ("track_id", pa.string()),
-        ("group", pa.string()),
-        ("split", pa.string()),
-        ("shard", pa.string()),
-        ("first_sample", pa.int64()),
-        ("num_samples", pa.int64()),
-        ("crc32", pa.int64()),
-        ("problem", pa.string()),  # why the track was set aside; null if it is usable
-        ("gaps", pa.list_(pa.struct([("kind", pa.string()), ("reason", pa.string())]))),
-        ("kinds", pa.list_(pa.string())),  # kinds that are annotated, even if with nothing
-        (
-            "labels",
-            pa.list_(
-                pa.struct(
-                    [("kind", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64()), ("label", pa.string())]
-                )
-            ),
-        ),
-    ]
-)
+if TYPE_CHECKING:
+    from data_modules.remote import Remote
 
 
 @contextlib.contextmanager
-def written_aside(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Opens `path` for writing under another name, and renames it when all went well; else leaves no trace."""
+def written_aside(path: Path, mode: str = "wb", durable: bool = True) -> Iterator[IO[Any]]:
+    """Opens `path` for writing under another name, and renames it when all went well; else leaves no trace.
+
+    Args:
+        path: Of the file; folders above it are made.
+        mode: Of opening.
+        durable: Whether to wait until the disk has it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with aside.open(mode) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
 
 
-def write_shard(corpus: Corpus, items: Sequence[Item], folder: Path, number: int) -> tuple[int, int]:
-    """Loads some items and writes them as one shard, unless that is done already.
-
-    Args:
-        corpus: Where the items come from.
-        items: The tracks of this shard.
-        folder: The prepared folder.
-        number: Of the shard.
-
-    Returns:
-        Samples written, and tracks set aside.
-    """
-    name = f"{number:05d}.pcm"
-    index_file = folder / "shards" / f"{number:05d}.parquet"
-    if index_file.exists():
-        rows = pq.read_table(index_file, columns=["num_samples", "problem"]).to_pylist()
-        return sum(row["num_samples"] for row in rows), sum(row["problem"] is not None for row in rows)
-    rows = []
-    position = 0
-    with written_aside(folder / "shards" / name) as file:
-        for item in items:
-            try:
-                track, gaps = corpus.load(item), corpus.gaps(item)
-            except BadTrack as problem:
-                rows.append(_row(item, name, position, b"", {}, {}, str(problem)))
-                continue
-            samples = _to_int16(track)
-            file.write(samples)
-            rows.append(_row(item, name, position, samples, track.labels, gaps, None))
-            position += len(samples) // 2
-    with written_aside(index_file) as file:
-        pq.write_table(pa.Table.from_pylist(rows, schema=_ROWS), file)
-    return position, sum(row["problem"] is not None for row in rows)
-
-
-def _to_int16(track: Track) -> bytes:
-    scaled = np.round(np.clip(track.waveform_N, -1.0, 1.0) * 32767.0)
-    return scaled.astype("<i2").tobytes()
-
-
-def _row(
-    item: Item,
-    shard: str,
-    first_sample: int,
-    samples: bytes,
-    labels: Mapping[Kind, Spans],
-    gaps: Mapping[Kind, str],
-    problem: str | None,
-) -> dict[str, object]:
-    return {
-        "track_id": item.track_id,
-        "group": item.group,
-        "split": item.split,
-        "shard": shard,
-        "first_sample": first_sample,
-        "num_samples": len(samples) // 2,
-        "crc32": zlib.crc32(samples),
-        "problem": problem,
-        "gaps": [{"kind": kind, "reason": gaps[kind]} for kind in sorted(gaps)],
-        "kinds": sorted(labels),
-        "labels": [
-            {"kind": kind, "start_s": start_s, "end_s": end_s, "label": label}
-            for kind in sorted(labels)
-            for start_s, end_s, label in labels[kind]
-        ],
-    }
-
-
-def merge_index(folder: Path, num_shards: int) -> list[tuple[str, str]]:
-    """Joins the indices of all shards: `set_aside.tsv`, `gaps.tsv`, and last, since it says "done", `index.parquet`.
-
-    Returns:
-        (track, reason) of what was set aside.
-    """
-    tables = [pq.read_table(folder / "shards" / f"{number:05d}.parquet") for number in range(num_shards)]
-    table = pa.concat_tables(tables)
-    rows = table.to_pylist()
-    aside = [(row["track_id"], " ".join(row["problem"].split())) for row in rows if row["problem"] is not None]
-    gaps = [(row["track_id"], gap["kind"], " ".join(gap["reason"].split())) for row in rows for gap in row["gaps"]]
-    for name, lines in (("set_aside.tsv", aside), ("gaps.tsv", gaps)):
-        with written_aside(folder / name, "w") as file:
-            file.writelines("\t".join(line) + "\n" for line in lines)
-    with written_aside(folder / "index.parquet") as file:
-        pq.write_table(table.filter(pa.compute.is_null(table["problem"])).drop_columns(["problem", "gaps"]), file)
-    return aside
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One prepared track: where its samples lie, and what is known of it."""
-
-    track_id: str
-    group: str
-    split: Split
-    shard: str
-    first_sample: int
-    num_samples: int
-    labels: Mapping[Kind, Spans]
-
-    @property
-    def duration_s(self) -> float:
-        """Length in seconds."""
-        return self.num_samples / SAMPLE_RATE
-
-
 class Prepared:
-    """A prepared folder, open for reading; its samples are memory-mapped.
+    """A prepared folder, open for reading.
 
     Args:
-        root: A folder that `musicfm prepare` wrote.
+        root: A folder that `musicfm prepare` wrote, or the address of a copy of it (`s3://`, `https://`), or any
+            folder of audio files, which are then decoded as they are read.
+        remote: How an address is read.
 
     Raises:
         FileNotFoundError: There is no such folder, or it was not prepared to the end.
+        OSError: The address does not answer.
+        ValueError: Its index is damaged, or was made to lead out of the folder.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: str | Path, remote: Remote | None = None) -> None:
         self.root = Path(root)
+        self.storage: Storage
+        if is_address(root):
+            self.storage = _remote_folder(str(root), remote)
+        elif self._is_audio():
+            from data_modules.audio_folder import AudioFolder
+
+            self.storage = AudioFolder(self.root, None if remote is None else remote.cache_dir)
+        else:
+            self.storage = LocalFolder(self.root)
+            self._check()
+        self.card: dict[str, Any] = json.loads(self.storage.local_file("corpus.json").read_text())
+
+    def _is_audio(self) -> bool:
+        """Whether there is nothing of a prepared folder, but something to hear."""
+        names = ("index.parquet", "corpus.json", "shards")
+        if not self.root.is_dir() or any((self.root / name).exists() for name in names):
+            return False
+        return any(path.name.lower().endswith(SUFFIXES) for path in walk(self.root))
+
+    def _check(self) -> None:
         if not (self.root / "index.parquet").exists():
             state = "was not prepared to the end" if (self.root / "shards").exists() else "is no prepared folder"
             raise FileNotFoundError(
                 f"data.root: {self.root} {state} (no index.parquet); "
                 f"run `musicfm prepare --corpus NAME --out {self.root}`"
             )
-        self.card: dict[str, Any] = json.loads((self.root / "corpus.json").read_text())
-        self._maps: dict[str, NDArray[np.int16]] = {}
+
+    @cached_property
+    def index(self) -> Index:
+        """All tracks, without labels, at the cost of some columns of numbers."""
+        return Index(self.storage.local_file("index.parquet"), isinstance(self.storage, ShardFolder))
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """All tracks, in the order of the corpus."""
-        return [
-            Entry(
-                track_id=row["track_id"],
-                group=row["group"],
-                split=row["split"],
-                shard=row["shard"],
-                first_sample=row["first_sample"],
-                num_samples=row["num_samples"],
-                labels=_labels(row),
-            )
-            for row in pq.read_table(self.root / "index.parquet").to_pylist()
-        ]
+        """All tracks with their labels, in the order of the corpus: a list, for corpora of the size of tasks."""
+        labels = read_labels(self.storage.local_file("index.parquet"))
+        return [self.index.entry(row, of_track) for row, of_track in enumerate(labels)]
+
+    def tracks(self, split: Split) -> Tracks:
+        """The tracks of one split, without labels, in the memory that their index takes.
+
+        Raises:
+            ValueError: The split is empty.
+        """
+        tracks = self.index.tracks(split)
+        if not tracks:
+            raise ValueError(f"data.root: {self.storage.name} has no track in the split {split!r}")
+        return tracks
 
     def split(self, split: Split) -> list[Entry]:
-        """The tracks of one split.
+        """The tracks of one split, with their labels.
 
         Raises:
             ValueError: The split is empty.
         """
         entries = [entry for entry in self.entries if entry.split == split]
         if not entries:
-            raise ValueError(f"data.root: {self.root} has no track in the split {split!r}")
+            raise ValueError(f"data.root: {self.storage.name} has no track in the split {split!r}")
         return entries
 
     def labelled(self, split: Split, kind: Kind) -> list[Entry]:
@@ -232,40 +143,51 @@ class Prepared:
         """
         entries = [entry for entry in self.split(split) if kind in entry.labels]
         if not entries:
-            raise ValueError(f"data.root: no track of {self.root}, split {split!r}, has labels of kind {kind!r}")
+            raise ValueError(
+                f"data.root: no track of {self.storage.name}, split {split!r}, has labels of kind {kind!r}"
+            )
         return entries
 
     @property
     def digest(self) -> str:
         """Changes when any sample or label does."""
-        return f"{zlib.crc32((self.root / 'index.parquet').read_bytes()):08x}"
+        return f"{zlib.crc32(self.storage.local_file('index.parquet').read_bytes()):08x}"
 
     def read(self, entry: Entry, first_sample: int = 0, num_samples: int | None = None) -> NDArray[np.int16]:
-        """Samples of a track, int16, copied; short where the track ends."""
-        if entry.shard not in self._maps:
-            self._maps[entry.shard] = self._map(entry.shard)
+        """Samples of a track, int16, copied; short where the track ends.
+
+        Raises:
+            BadRecord: They are not what was written: a checksum or the decoder says so, or the shard is cut short.
+        """
         last = entry.num_samples if num_samples is None else min(entry.num_samples, first_sample + num_samples)
-        shard = self._maps[entry.shard]
-        if entry.first_sample + last > len(shard):
-            raise ValueError(
-                f"{self.root / 'shards' / entry.shard} is cut short: {entry.track_id} should end at sample "
-                f"{entry.first_sample + last}, the file has {len(shard)}; delete the shard's .pcm and .parquet "
-                f"and run `musicfm prepare` again"
-            )
-        return np.array(shard[entry.first_sample + first_sample : entry.first_sample + last])
-
-    def _map(self, shard: str) -> NDArray[np.int16]:
-        path = self.root / "shards" / shard
-        if path.stat().st_size == 0:
+        if last <= first_sample:
             return np.zeros(0, dtype=np.int16)
-        return np.memmap(path, dtype="<i2", mode="r")
+        return self.storage.samples(entry, first_sample, last)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_maps": {}}  # workers map the files themselves
+    def expect(self, crops: Sequence[tuple[Entry, int, int]]) -> None:
+        """Fetches ahead, all at once, what will be read next: track, first sample and number of samples of each."""
+        self.storage.expect(
+            [
+                (entry, first, min(entry.num_samples, first + num_samples))
+                for entry, first, num_samples in crops
+                if first < entry.num_samples and num_samples > 0
+            ]
+        )
 
 
-def _labels(row: Mapping[str, Any]) -> dict[Kind, Spans]:
-    rows: dict[Kind, list[tuple[float, float, str]]] = {kind: [] for kind in row["kinds"]}
-    for label in row["labels"]:
-        rows[label["kind"]].append((label["start_s"], label["end_s"], label["label"]))
-    return {kind: Spans.of(spans) for kind, spans in rows.items()}
+def is_address(root: str | Path) -> bool:
+    """Whether it names something that is not on a local disk."""
+    return "://" in str(root)
+
+
+def _remote_folder(address: str, remote: Remote | None) -> Storage:
+    # What reads addresses is not needed for anything else, and takes its time to import.
+    from data_modules.remote import Remote, RemoteFolder
+
+    try:
+        return RemoteFolder(address, remote or Remote())
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"data.root: {address} is no prepared folder (no index.parquet); "
+            f"copy one there that `musicfm prepare` wrote"
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 
@@ -31,29 +32,29 @@ def mel_statistics(prepared: Prepared, hop_length: int = 240, num_mels: int = 12
     Raises:
         ValueError: The training split is silent, so that there is nothing to normalise by.
     """
-    path = prepared.root / "mel" / f"hop{hop_length}-mels{num_mels}-fft{n_fft}.json"
-    if path.exists():
-        stored = json.loads(path.read_text())
+    name = f"mel/hop{hop_length}-mels{num_mels}-fft{n_fft}.json"
+    with contextlib.suppress(FileNotFoundError):
+        stored = json.loads(prepared.storage.local_file(name).read_text())
         return MelStatistics(mean=stored["mean"], std=stored["std"])
     statistics = _compute(prepared, LogMel(hop_length=hop_length, num_mels=num_mels, n_fft=n_fft))
     if statistics.std < 1e-3:
-        raise ValueError(f"{prepared.root}: the training split is silent (mel std {statistics.std:.2g})")
-    with written_aside(path, "w") as file:
+        raise ValueError(f"{prepared.storage.name}: the training split is silent (mel std {statistics.std:.2g})")
+    with written_aside(prepared.storage.own_file(name), "w") as file:
         json.dump(asdict(statistics), file, indent=2)
     return statistics
 
 
 @torch.no_grad()
 def _compute(prepared: Prepared, log_mel: LogMel) -> MelStatistics:
-    blocks = [
-        (entry, first)
-        for entry in prepared.split("train")
-        for first in range(0, entry.num_samples, _BLOCK_S * SAMPLE_RATE)
-    ]
-    step = max(1, round(len(blocks) * _BLOCK_S / 3600 / _MAX_HOURS))
+    tracks = prepared.tracks("train")
+    ends_E = np.cumsum(-(-tracks.lengths // (_BLOCK_S * SAMPLE_RATE)))
+    num_blocks = int(ends_E[-1])
+    step = max(1, round(num_blocks * _BLOCK_S / 3600 / _MAX_HOURS))
     count, total, squares = 0, 0.0, 0.0
-    for entry, first in blocks[::step]:
-        samples = prepared.read(entry, first, _BLOCK_S * SAMPLE_RATE)
+    for flat in range(0, num_blocks, step):
+        number = int(np.searchsorted(ends_E, flat, side="right"))
+        block = flat - (int(ends_E[number - 1]) if number else 0)
+        samples = prepared.read(tracks[number], block * _BLOCK_S * SAMPLE_RATE, _BLOCK_S * SAMPLE_RATE)
         if len(samples) < 2 * log_mel.n_fft:
             continue
         mel = log_mel(torch.from_numpy(samples.astype(np.float32) / 32768.0)[None]).double()
@@ -61,6 +62,6 @@ def _compute(prepared: Prepared, log_mel: LogMel) -> MelStatistics:
         total += mel.sum().item()
         squares += mel.square().sum().item()
     if count == 0:
-        raise ValueError(f"{prepared.root}: the training split is too short for mel statistics")
+        raise ValueError(f"{prepared.storage.name}: the training split is too short for mel statistics")
     mean = total / count
     return MelStatistics(mean=mean, std=max(squares / count - mean**2, 0.0) ** 0.5)

@@ -15,13 +15,16 @@ from data_modules import embeddings
 from data_modules.batches import TaskBatch
 from data_modules.clips import Clip, GridClips, RandomClips, Samples, Source, WholeTracks
 from data_modules.corpora.base import Corpus, Kind, Split
+from data_modules.damage import Damage
 from data_modules.files import AudioFiles
+from data_modules.index import Entry
 from data_modules.mel import Features, LogMel
-from data_modules.order import ResumableSampler
+from data_modules.order import ResumableSampler, check_global_batch
 from data_modules.prepare import folder_of, prepare_for_run
 from data_modules.pretrain import default_workers
 from data_modules.reading_processes import leave_signals_to_trainer
-from data_modules.shards import Entry, Prepared
+from data_modules.remote import Remote
+from data_modules.shards import Prepared
 from data_modules.statistics import mel_statistics
 
 
@@ -41,7 +44,8 @@ class TaskData(L.LightningDataModule):
     """Clips of a prepared folder with the labels of one task.
 
     Args:
-        root: A folder that `musicfm prepare` wrote.
+        root: A folder that `musicfm prepare` wrote, or the address of a copy of it (`s3://bucket/shards`,
+            `https://...`), or a folder of audio files, which are decoded as they are read.
         corpus: In its place, a corpus by its class: it is prepared, once, into `root`, or into `data/<its name>` if
             no root is given.
         clip_s: Input length in seconds (the study: 6 for beats, 12 chords, 24 structure, 12 keys, 29.1 tags).
@@ -55,11 +59,14 @@ class TaskData(L.LightningDataModule):
         seed: Of order and offsets.
         num_workers: Processes that read clips; -1 for one a core, at most 8 (0 on up to 2 cores).
         files: Audio files for `predict`, each a whole track.
+        max_damaged: Share of the clips that may lie in damaged records, see `PretrainData`. A track that is tested
+            on must be sound.
+        remote: Cache and patience with a root that is an address.
     """
 
     def __init__(
         self,
-        root: Path | None = None,
+        root: str | None = None,
         corpus: Corpus | None = None,
         clip_s: float = 12.0,
         batch_size: int = 16,
@@ -69,6 +76,8 @@ class TaskData(L.LightningDataModule):
         seed: int = 0,
         num_workers: int = -1,
         files: list[Path] | None = None,
+        max_damaged: float = 0.01,
+        remote: Remote | None = None,
     ) -> None:
         super().__init__()
         self.corpus = corpus
@@ -81,6 +90,9 @@ class TaskData(L.LightningDataModule):
         self.seed = seed
         self.num_workers = default_workers() if num_workers < 0 else num_workers
         self.files = files or []
+        self.max_damaged = max_damaged
+        self.remote = remote
+        self._damage = Damage(max_damaged)
         self.kind: Kind | None = None
         self._source: Source | None = None
         self._compute: Callable[[], Source] | None = None
@@ -91,7 +103,7 @@ class TaskData(L.LightningDataModule):
         """Prepares the corpus, if one is named; one process for all."""
         is_needed = self.trainer is None or self.trainer.state.fn != "predict"
         if self.corpus is not None and self.root is not None and is_needed:
-            prepare_for_run(self.corpus, self.root)
+            prepare_for_run(self.corpus, Path(self.root))
 
     def setup(self, stage: str) -> None:
         """Opens the folder."""
@@ -100,7 +112,7 @@ class TaskData(L.LightningDataModule):
             return
         if self.root is None:
             raise ValueError("data.root: name a folder that `musicfm prepare` wrote, or data.corpus")
-        self.prepared = Prepared(self.root)
+        self.prepared = Prepared(self.root, self.remote)
         self._source = Samples(self.prepared)
 
     def serve(self, kind: Kind, mel: dict[str, float] | None) -> None:
@@ -142,14 +154,17 @@ class TaskData(L.LightningDataModule):
         assert isinstance(features, LogMel)
         if self.root is None:
             raise ValueError("data.root: name a prepared folder, whose mel statistics this encoder needs")
-        statistics = mel_statistics(Prepared(self.root), features.hop_length, features.num_mels, features.n_fft)
+        statistics = mel_statistics(
+            Prepared(self.root, self.remote), features.hop_length, features.num_mels, features.n_fft
+        )
         features.normalise(statistics.mean, statistics.std)
         self._lacks_statistics = False
 
     def state_dict(self) -> dict[str, Any]:
         """The mel statistics travel with the head: it hears other corpora as it heard its own."""
         features = self.features
-        return {"mel": {"mean": features.mean, "std": features.std}} if isinstance(features, LogMel) else {}
+        mel = {"mel": {"mean": features.mean, "std": features.std}} if isinstance(features, LogMel) else {}
+        return {**mel, "global_batch": self._global_batch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the statistics that the head was trained with, where the encoder has none of its own."""
@@ -157,6 +172,13 @@ class TaskData(L.LightningDataModule):
             assert isinstance(self.features, LogMel)
             self.features.normalise(state_dict["mel"]["mean"], state_dict["mel"]["std"])
             self._lacks_statistics = False
+        if self.trainer is not None and self.trainer.state.fn == "fit":
+            check_global_batch(state_dict.get("global_batch"), self._global_batch, self.trainer.world_size)
+
+    @property
+    def _global_batch(self) -> int:
+        world_size = 1 if self.trainer is None else self.trainer.world_size
+        return self.batch_size * world_size
 
     @property
     def features(self) -> Features:
@@ -212,6 +234,7 @@ class TaskData(L.LightningDataModule):
             trainer.global_rank,
             trainer.world_size,
             batches_taken=lambda: trainer.fit_loop.epoch_loop.batch_progress.total.ready,
+            order=clips.order,
         )
         return self._loader(clips, sampler.local_batch, sampler)
 
@@ -244,6 +267,7 @@ class TaskData(L.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: _Raw, dataloader_idx: int) -> TaskBatch:
         """Mel on the device; hidden states pass as they are."""
+        self._damage.count(len(batch.clips), [problem for clip in batch.clips for problem in clip.problems])
         values = batch.values
         if not values.is_floating_point():
             self._take_statistics()

@@ -15,6 +15,9 @@ MODEL_COMMANDS = {
 OTHER_COMMANDS = {
     "doctor": "say what is missing, duplicated, mis-timed or unreadable in a corpus",
     "prepare": "turn a corpus into shards that training reads",
+    "merge": "make one folder of the parts that `prepare --part` wrote",
+    "export": "write a prepared folder as one tar of FLAC files, for exchange",
+    "bench_data": "how fast clips come from a source, and how many cores feed a GPU",
     "kmeans": "fit the centroids of k-means tokens to a prepared folder",
     "baseline": "judge a published method that learns nothing, beside trained heads",
     "embed": "write a pretrained encoder's hidden states of audio files",

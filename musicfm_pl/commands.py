@@ -46,6 +46,18 @@ def _function(command: str) -> Callable[..., Any]:
         from data_modules.prepare import prepare
 
         return prepare
+    if command == "merge":
+        from data_modules.prepare import merge
+
+        return merge
+    if command == "export":
+        from data_modules.exchange import export
+
+        return export
+    if command == "bench_data":
+        from data_modules.bench import bench_data
+
+        return bench_data
     if command == "baseline":
         from musicfm_pl.baselines.evaluate import baseline
 

@@ -79,10 +79,14 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
         for c in (before, now)
     )
     # Data and files of tokens may move: mel statistics and digests in the checkpoint tell whether they are still the
-    # same. Protocols are of tests.
-    movable = {"data.root", "data.corpus.root", "model.protocols"}
+    # same. The batch of a device follows from their number; the checkpoint has that of all. Protocols are of tests.
+    movable = {"data.root", "data.corpus.root", "data.batch_size", "data.max_damaged", "model.protocols"}
     movable |= {"model.tokenizer.file", "model.tokenizer.teacher.run"}
-    return {key for key in (old.keys() | new.keys()) - movable if old.get(key) != new.get(key)}
+    return {
+        key
+        for key in (old.keys() | new.keys()) - movable
+        if old.get(key) != new.get(key) and not f"{key}.".startswith("data.remote.")
+    }
 
 
 class ExperimentCLI(LightningCLI):

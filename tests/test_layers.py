@@ -22,6 +22,7 @@ ABSTRACT = {
     "musicfm_pl.tokenizers.token_features": "TokenFeatures",
     "musicfm_pl.heads.base": "Head",
     "musicfm_pl.baselines.base": "Baseline",
+    "data_modules.blocks": "Encoding",
     "data_modules.corpora.base": "Corpus",
     "data_modules.masking": "Masking",
     "data_modules.mel": "Features",
@@ -49,7 +50,7 @@ def imports(file: Path) -> set[str]:
 def test_the_walk_sees_imports() -> None:
     assert "data_modules.mel" in imports(REPOSITORY / "data_modules" / "masking.py")
     assert "data_modules.embeddings" in imports(REPOSITORY / "data_modules" / "task.py")
-    assert "data_modules.statistics" in imports(REPOSITORY / "data_modules" / "prepare.py")
+    assert "data_modules.statistics" in imports(REPOSITORY / "data_modules" / "card_text.py")
 
 
 @pytest.mark.parametrize("file", [file for file in MODULES if name_of(file).startswith("data_modules")], ids=name_of)

@@ -53,11 +53,16 @@ class Track:
     Attributes:
         waveform_N: Mono float32 in [-1, 1] at `data_modules.SAMPLE_RATE`.
         labels: Spans by kind; a kind that is not annotated is absent (an empty `Spans` says "annotated, none").
+        origin: Format, rate and channels of the file it comes from, as the dataset card counts them; None if there
+            is none.
+        licence: What the file itself says of its licence or its copyright; None if nothing.
     """
 
     item: Item
     waveform_N: NDArray[np.float32]
     labels: Mapping[Kind, Spans] = field(default_factory=dict)
+    origin: str | None = None
+    licence: str | None = None
 
 
 class Corpus(abc.ABC):

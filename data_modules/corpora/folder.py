@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from data_modules.audio import SUFFIXES, read_audio
+from data_modules.audio import SUFFIXES, describe, read_audio
 from data_modules.corpora.audio_files import walk
 from data_modules.corpora.base import Corpus, Item, Track
 from data_modules.corpora.group_splits import split_by_hash
@@ -52,7 +52,14 @@ class Folder(Corpus):
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""
-        return Track(item, read_audio(self.root / item.track_id))
+        path = self.root / item.track_id
+        waveform_N = read_audio(path)
+        description = describe(path)
+        return Track(item, waveform_N, origin=description.origin, licence=description.licence)
+
+    def __getstate__(self) -> dict[str, object]:
+        # The list of files is not for the processes that load them: it goes to them again with every few tracks.
+        return {key: value for key, value in self.__dict__.items() if key != "_files"}
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""

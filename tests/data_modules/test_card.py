@@ -35,24 +35,24 @@ def test_a_file_is_told_by_what_it_says(label_map: Path, tmp_path: Path) -> None
 
 def test_an_edited_label_map_is_another(label_map: Path, tmp_path: Path) -> None:
     corpus, out = Harmonix(tmp_path, label_map=label_map), tmp_path / "data"
-    settle(corpus, [], out, None)
-    assert settle(corpus, [], out, None) == 4
+    settle(corpus, [], out, {})
+    assert settle(corpus, [], out, {}).tracks_per_shard == 4
     assert is_of(corpus, out)
     label_map.write_text("drop,inst\n")
     assert not is_of(corpus, out)
     with pytest.raises(
         ValueError, match=r"corpus\.label_map: \S+functions\.csv has changed since \S+data was prepared"
     ):
-        settle(corpus, [], out, None)
+        settle(corpus, [], out, {})
     other = Harmonix(tmp_path, label_map=tmp_path / "other.csv")
     with pytest.raises(ValueError, match=r"was prepared with '\S+functions\.csv', not '\S+other\.csv'; give the same"):
-        settle(other, [], out, None)
+        settle(other, [], out, {})
 
 
 def test_a_file_of_which_no_digest_is_there_is_told_by_its_path(label_map: Path, tmp_path: Path) -> None:
     """It was removed with the data set; or the folder is of an earlier version, which kept the path alone."""
     corpus, out = Harmonix(tmp_path, label_map=label_map), tmp_path / "data"
-    settle(corpus, [], out, None)
+    settle(corpus, [], out, {})
     text = label_map.read_text()
     label_map.unlink()
     assert is_of(corpus, out)
@@ -61,13 +61,13 @@ def test_a_file_of_which_no_digest_is_there_is_told_by_its_path(label_map: Path,
     card["arguments"]["label_map"] = str(label_map)
     (out / NAME).write_text(json.dumps(card))
     assert is_of(corpus, out)
-    settle(corpus, [], out, None)
+    settle(corpus, [], out, {})
 
 
 def test_a_folder_is_of_one_corpus_with_its_arguments(tmp_path: Path) -> None:
     corpus, out = Folder(tmp_path / "music"), tmp_path / "data"
     assert not is_of(corpus, out)
-    settle(corpus, [], out, None)
+    settle(corpus, [], out, {})
     assert is_of(corpus, out)
     assert not is_of(Folder(tmp_path / "other"), out)
     assert not is_of(Harmonix(tmp_path / "music"), out)

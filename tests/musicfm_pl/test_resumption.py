@@ -182,6 +182,17 @@ def test_the_last_checkpoint_is_that_of_the_last_step(prepared: Path, tmp_path: 
     assert (tmp_path / "probe" / "checkpoints" / "best.ckpt").read_bytes() == before
 
 
+def test_other_global_batches_are_refused(prepared: Path, tmp_path: Path) -> None:
+    """Clips would be repeated or left out; with as many clips a step over all devices the run may go on."""
+    command.succeed("fit", *command.pretraining(prepared, tmp_path / "run", 2))
+    more = command.pretraining(prepared, tmp_path / "run", 3, "--data.batch_size", "2")
+    code, said = command.fail("fit", *more)
+    assert code == 2
+    assert "data.batch_size: the checkpoint is of a run with 4 clips a step over all devices, this one has 2" in said
+    assert "with 1 of them give --data.batch_size 4" in said
+    assert checkpoint(tmp_path / "run")["global_step"] == 2
+
+
 def test_other_protocols_are_no_other_training(prepared: Path, tmp_path: Path) -> None:
     """What a run will be tested under changes nothing that it has learnt; a learning rate does."""
     arguments = command.probing("key", prepared, tmp_path / "run", *command.encoder("MelFrames"))

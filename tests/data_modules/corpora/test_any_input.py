@@ -22,8 +22,8 @@ from data_modules.audio import SUFFIXES
 from data_modules.corpora.base import BadTrack, Corpus
 from data_modules.labels import check
 
-NO_FILES_OF_OTHERS = {"Dcml", "Folder", "Tiny"}
-"""Fetched and checked by its digest; audio alone; part of this package."""
+NO_FILES_OF_OTHERS = {"Dcml", "FlacTar", "Folder", "Tiny"}
+"""Fetched and checked by its digest; written by `musicfm export`; audio alone; part of this package."""
 
 JUNK = (
     *("", " ", "nan", "-inf", "inf", "-1", "0", "1e309", "1e-400", "99999999", "9" * 5000, "9" * 400, "0x10", "1_000"),

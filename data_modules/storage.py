@@ -1,0 +1,178 @@
+"""Where the audio of a folder lies: in shards on a local disk, or elsewhere (`remote.py`, `audio_folder.py`)."""
+
+from __future__ import annotations
+
+import abc
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_modules.blocks import BLOCK_N, BadRecord, encoding_of
+from data_modules.index import Entry
+
+_READINGS = 3
+"""Of what may have been damaged on its way, before it counts as damaged where it lies."""
+
+
+class Storage(abc.ABC):
+    """The files of a folder, and the samples of its tracks. Subclasses are final; they are pickled to workers."""
+
+    name: str
+    """As the user gave it, for messages."""
+
+    @abc.abstractmethod
+    def local_file(self, name: str) -> Path:
+        """A small file of the folder, on this disk.
+
+        Raises:
+            FileNotFoundError: The folder has none.
+        """
+
+    @abc.abstractmethod
+    def own_file(self, name: str) -> Path:
+        """Where a file that belongs to the folder can be written: in it, or in the cache."""
+
+    @abc.abstractmethod
+    def samples(self, entry: Entry, first_sample: int, last_sample: int) -> NDArray[np.int16]:
+        """Samples of a track, within its length; at least one is asked for.
+
+        Raises:
+            BadRecord: They are not what was written: a checksum or the decoder says so, or the file is cut short.
+            FileNotFoundError: The file is gone.
+        """
+
+    def expect(self, crops: Sequence[tuple[Entry, int, int]]) -> None:  # noqa: B027 - a disk reads ahead by itself
+        """Fetches ahead, all at once, what `samples` will be asked for, where that is worth it."""
+
+
+class Range(NamedTuple):
+    """Blocks of a shard that lie end to end: the first and the last byte (exclusive) of each."""
+
+    shard: str
+    blocks: tuple[tuple[int, int], ...]
+
+    @property
+    def first(self) -> int:
+        """First byte."""
+        return self.blocks[0][0]
+
+    @property
+    def last(self) -> int:
+        """Last byte, exclusive."""
+        return self.blocks[-1][1]
+
+
+class ShardFolder(Storage):
+    """A folder that `musicfm prepare` wrote, wherever its bytes come from."""
+
+    @abc.abstractmethod
+    def read(self, wanted: Range) -> memoryview:
+        """Bytes of a shard.
+
+        Raises:
+            BadRecord: The shard is shorter.
+            FileNotFoundError: There is no such shard.
+        """
+
+    @abc.abstractmethod
+    def forget(self, wanted: Range) -> bool:
+        """Drops what may have been damaged on its way; whether reading it again may help."""
+
+    def samples(self, entry: Entry, first_sample: int, last_sample: int) -> NDArray[np.int16]:
+        """See `Storage.samples`."""
+        wanted = range_of(entry, first_sample, last_sample)
+        for left in reversed(range(_READINGS)):
+            try:
+                return self._decoded(entry, wanted, first_sample, last_sample)
+            except BadRecord:
+                if not self.forget(wanted) or not left:
+                    raise
+        raise AssertionError("read once at least")
+
+    def _decoded(self, entry: Entry, wanted: Range, first_sample: int, last_sample: int) -> NDArray[np.int16]:
+        try:
+            stored = self.read(wanted)
+        except BadRecord as problem:
+            raise BadRecord(f"track {entry.track_id}: {problem}") from problem
+        encoding = encoding_of(entry.shard)
+        pieces = []
+        for number, (first_byte, last_byte) in enumerate(wanted.blocks, start=first_sample // BLOCK_N):
+            block = stored[first_byte - wanted.first : last_byte - wanted.first]
+            where = f"{self.name}: shard {entry.shard}, track {entry.track_id}, {10 * number} s"
+            if len(entry.block_crc32_K) and zlib.crc32(block) != entry.block_crc32_K[number]:
+                raise BadRecord(f"{where}: the checksum does not fit; the shard was damaged since it was written")
+            try:
+                samples = encoding.decode(block, min(BLOCK_N, last_sample - number * BLOCK_N))
+            except BadRecord as problem:
+                raise BadRecord(f"{where}: {problem}") from problem
+            pieces.append(samples[max(0, first_sample - number * BLOCK_N) :])
+        return np.concatenate(pieces)
+
+
+def range_of(entry: Entry, first_sample: int, last_sample: int) -> Range:
+    """The blocks that some samples of a track lie in.
+
+    Raises:
+        BadRecord: The index has fewer blocks than samples.
+    """
+    first_block, last_block = first_sample // BLOCK_N, -(-last_sample // BLOCK_N)
+    blocks = entry.byte_ranges(first_block, last_block)
+    if len(blocks) < last_block - first_block or 0 < len(entry.block_crc32_K) < last_block:
+        raise BadRecord(f"index.parquet: track {entry.track_id} has fewer blocks than samples")
+    return Range(entry.shard, tuple(blocks))
+
+
+@final
+class LocalFolder(ShardFolder):
+    """A folder on a local disk; its shards are memory-mapped.
+
+    Args:
+        root: The folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.name = str(root)
+        self._maps: dict[str, np.ndarray] = {}
+
+    def local_file(self, name: str) -> Path:
+        """See `Storage.local_file`."""
+        path = self.root / name
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file")
+        return path
+
+    def own_file(self, name: str) -> Path:
+        """See `Storage.own_file`."""
+        return self.root / name
+
+    def read(self, wanted: Range) -> memoryview:
+        """See `ShardFolder.read`; a view into the memory map."""
+        if wanted.shard not in self._maps:
+            self._maps[wanted.shard] = self._map(wanted.shard)
+        shard = self._maps[wanted.shard]
+        if wanted.last > len(shard):
+            raise BadRecord(
+                f"{self.root / 'shards' / wanted.shard} is cut short: there should be something up to byte "
+                f"{wanted.last}, the file has {len(shard)}; run `musicfm prepare` again, or copy the file anew"
+            )
+        return shard[wanted.first : wanted.last].data
+
+    def forget(self, wanted: Range) -> bool:
+        """See `ShardFolder.forget`: a disk says the same again."""
+        return False
+
+    def _map(self, shard: str) -> np.ndarray:
+        path = self.root / "shards" / shard
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing; run `musicfm prepare` again, or copy the file anew")
+        if path.stat().st_size == 0:
+            return np.zeros(0, dtype=np.uint8)
+        return np.memmap(path, dtype=np.uint8, mode="r")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_maps": {}}  # workers map the files themselves

@@ -171,9 +171,11 @@ class RemoteFolder(ShardFolder):
             except _Unanswered:
                 raise
             except Exception as error:  # of whatever library speaks the protocol
-                if _is_permanent(error):
+                if not _is_permanent(error):
+                    raise _Unanswered(_words(error)) from error
+                if isinstance(error, _PERMANENT):
                     raise
-                raise _Unanswered(_words(error)) from error
+                raise OSError(f"{url}: {_words(error)}; it was refused, so it is not asked for again") from error
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_Unanswered),

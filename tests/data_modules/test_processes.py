@@ -1,21 +1,8 @@
-import os
-import time
-
 import pytest
 from rich.console import Console
+from small_work import die, double
 
 from data_modules.processes import over_tracks
-
-
-def double(number: int) -> int:
-    return 2 * number
-
-
-def die(number: int) -> int:
-    if number:
-        os._exit(9)
-    time.sleep(0.1)
-    return number
 
 
 def test_results_come_as_they_are_ready() -> None:

@@ -117,7 +117,7 @@ def test_they_are_part_of_the_package(tmp_path: Path) -> None:
     build = ["-c", "import setuptools; setuptools.setup()", "--quiet", "build_py", "--build-lib", str(tmp_path / "lib")]
     done = subprocess.run([sys.executable, *build], cwd=source, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    copied = {file.relative_to(tmp_path / "lib").as_posix() for file in (tmp_path / "lib").rglob("*.yaml")}
+    copied = {file.relative_to(tmp_path / "lib").as_posix() for file in (tmp_path / "lib").rglob("protocols/**/*.yaml")}
     assert copied == {f"musicfm_pl/protocols/{task}/{name}.yaml" for task, name in ALL}
 
 

@@ -33,7 +33,7 @@ class EncoderFile(NamedTuple):
 
 
 def read_encoder(file: Path) -> EncoderFile:
-    """Reads such a file; no code in it is run, since there can be none.
+    """Reads such a file; no code in it is run, since there can be none. Its configuration names classes, though.
 
     Raises:
         ValueError: The file is damaged, or is not one that `musicfm fit` wrote.

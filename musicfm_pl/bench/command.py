@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from rich.console import Console
 
-from musicfm_pl.bench.figures import Figure, report
+from musicfm_pl.bench.figures import Figure, circumstances, report, write
 from musicfm_pl.bench.inference import evaluating, inference, long_audio, quantizer
 from musicfm_pl.bench.memory import memory
 from musicfm_pl.bench.sizes import SIZES, STRIDES
@@ -99,14 +99,19 @@ def bench(
 
     figures: list[Figure] = []
     console = Console(stderr=True)
-    for part in what or ALL:
-        for figure in measured(part):
-            figures.append(figure)
-            value = "–" if figure.value is None else f"{figure.value:.4g} {figure.unit}"
-            line = f"{figure.part}: {figure.case}: {figure.way}: {value}"
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
     settings = {"clip_s": clip_s, "rate_hz": rate_hz, "rounds": rounds, "budget_s": budget_s, "minutes": minutes}
-    report(figures, settings, where, out)
+    about = circumstances(settings, where)
+    try:
+        for part in what or ALL:
+            for figure in measured(part):
+                figures.append(figure)
+                write(figures, about, out)  # after each: hours of measuring outlast what ends them
+                value = "–" if figure.value is None else f"{figure.value:.4g} {figure.unit}"
+                line = f"{figure.part}: {figure.case}: {figure.way}: {value}"
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+    finally:
+        if figures:
+            report(figures, out)
 
 
 def _borne(part: What, on_gpu: bool) -> list[str]:

@@ -91,9 +91,10 @@ class Throughput(L.Callback):
         self._flops_a_clip = TRAINING_FACTOR * (forward_flops(encoder, num_frames) + head)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The warm-up begins."""
+        """The warm-up begins; without one, the clock starts."""
         self._seen = 0
         self._logged_step = trainer.global_step
+        self._start(pl_module)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The clock stops."""

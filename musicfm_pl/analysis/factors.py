@@ -175,6 +175,12 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return found | {f"trainer.{key}": trainer.get(key) for key in ("max_steps", "precision", "accumulate_grad_batches")}
 
 
+def task_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run of a task was given beside its encoder and the layer of it, by dotted keys."""
+    found = settings(config) | {"data.clip_s": _at(config, "data.clip_s")}
+    return {key: value for key, value in found.items() if key != "model.layer"}
+
+
 def of_one_size(results: Sequence[RunResult], origins: Mapping[str, Origin]) -> dict[str, Origin]:
     """Origins in which sizes that nearly agree are one level, named by the largest of them.
 

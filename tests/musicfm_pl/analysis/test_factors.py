@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,10 @@ from synthetic_study import pretraining, write_model
 from musicfm_pl.analysis.arms import arms, pairs
 from musicfm_pl.analysis.factors import factors, level_text, of_one_size, read_runs, settings
 from musicfm_pl.analysis.published import published_arms
+from musicfm_pl.analysis.relation_file import read_relations
+from musicfm_pl.analysis.relations import reports
 from musicfm_pl.config import layers
-from musicfm_pl.results import ResultError
+from musicfm_pl.results import ResultError, read_result, write_result
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"
 
@@ -108,6 +112,42 @@ def test_partners_differ_in_one_factor_and_as_little_else_as_can_be(tmp_path: Pa
     assert pairs([m for m in models if m.name != "long"], "length", 5.0, 30.0)[0].also == ("trainer.max_steps",)
     (pair,) = pairs(models, "rate", 25.0, 75.0)[:1]
     assert pair.second.name == "long, fast"
+
+
+def test_partners_that_differ_in_settings_of_the_task_are_named_so(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    write_model(root, "short", seeds=[0], tasks=["beat", "key"], length=5)
+    write_model(root, "long", seeds=[0], tasks=["beat"], of_task={"learning_rate": 1e-4})
+    (pair,) = pairs(arms(*read_runs([root])), "length", 5.0, 30.0)
+    assert (pair.also, pair.tasks) == ((), {"beat": ("model.learning_rate",)})
+    (found,) = reports(*read_runs([root]), read_relations())
+    answer = next(answer for answer in found.answers if answer.relation.name == "Length")
+    assert {finding.also for finding in answer.findings} == {("beat: model.learning_rate",)}
+    # A partner that was trained alike is a better one.
+    write_model(root, "alike", seeds=[0], tasks=["beat"])
+    (pair,) = pairs(arms(*read_runs([root])), "length", 5.0, 30.0)
+    assert (pair.second.name, pair.tasks) == ("alike", {"beat": ()})
+
+
+def test_seeds_of_one_model_that_differ_are_not_taken_for_alike(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    for seed, rate in ((0, 1e-3), (1, 1e-4)):
+        write_model(root, "short", seeds=[seed], tasks=["key"], length=5, of_task={"learning_rate": rate})
+    write_model(root, "long", seeds=[0, 1], tasks=["key"], of_task={"learning_rate": 1e-3})
+    (pair,) = pairs(arms(*read_runs([root])), "length", 5.0, 30.0)
+    assert pair.tasks == {"key": ("model.learning_rate",)}
+
+
+def test_two_runs_of_one_seed_are_refused(tmp_path: Path) -> None:
+    """Their mean would stand for the seed in one figure, and either of them in its interval."""
+    root = tmp_path / "runs"
+    write_model(root, "a", seeds=[0], tasks=["key"])
+    other = root / "again" / "probe" / "key" / "seed0"
+    shutil.copytree(root / "a" / "probe" / "key" / "seed0", other)
+    result = read_result(other / "results.json")
+    write_result(other, replace(result, run="again/probe/key/seed0"))
+    with pytest.raises(ValueError, match=r"a/probe/key/seed0 and again/probe/key/seed0 claim the same place"):
+        arms(*read_runs([root]))
 
 
 @pytest.mark.parametrize("name", ["fm3", "fm4", "fm5", "fm6", "fm7"])

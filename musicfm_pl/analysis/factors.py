@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from musicfm_pl.encoders.encoder_file import read_encoder_config
 from musicfm_pl.provenance import IGNORED_KEYS, config_digest
 from musicfm_pl.results import FILE_NAME, ResultError, RunResult, read_result, run_name
 
@@ -125,6 +126,11 @@ def _with_factors(result: RunResult, origin: Origin, pretraining: Mapping[str, t
     # Results may be kept without the pretraining that they build on, which then lies where it was.
     if not config and (run / "config.yaml").exists():
         config = read_config(run / "config.yaml")
+    if not config and run.is_file():  # `encoder.safetensors` alone, which says how it was made
+        try:
+            config = read_encoder_config(run)
+        except ValueError as error:
+            return replace(origin, missing=f"the configuration of the pretraining {run} cannot be read: {error}")
     if not config:
         return replace(origin, missing=f"the configuration of the pretraining {run} is not there")
     found = factors(config, result.num_parameters)

@@ -49,6 +49,22 @@ def read_encoder(file: Path) -> EncoderFile:
     return EncoderFile(json.loads(about["config"]), weights, json.loads(about["mel"]), int(about["step"]))
 
 
+def read_encoder_config(file: Path) -> dict[str, Any]:
+    """The configuration of the run that made such a file, without its weights.
+
+    Raises:
+        ValueError: The file is damaged, or is not one that `musicfm fit` wrote.
+    """
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            config = json.loads((opened.metadata() or {}).get("config", "null"))
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f"{file} cannot be read ({error})") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{file} does not say its config: no musicfm file")
+    return config
+
+
 def write_encoder(file: Path, found: EncoderFile) -> None:
     """Writes such a file, which is there as a whole or not at all.
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from synthetic_study import pretraining, write_model
 
@@ -16,6 +17,8 @@ from musicfm_pl.analysis.published import published_arms
 from musicfm_pl.analysis.relation_file import read_relations
 from musicfm_pl.analysis.relations import reports
 from musicfm_pl.config import layers
+from musicfm_pl.encoders.encoder_file import EncoderFile, write_encoder
+from musicfm_pl.provenance import config_digest
 from musicfm_pl.results import ResultError, read_result, write_result
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"
@@ -59,6 +62,25 @@ def test_task_runs_have_the_factors_of_their_pretraining(tmp_path: Path) -> None
     results, origins = read_runs([tmp_path / "runs" / "a" / "probe"])
     assert not origins[task.run].factors
     assert "pretrain/seed0 is not there" in origins[task.run].missing
+
+
+def test_an_encoder_file_has_the_factors_of_its_pretraining(tmp_path: Path) -> None:
+    """Named as the file that a run writes, where the run itself may be gone."""
+    write_model(tmp_path / "runs", "a", seeds=[0], tasks=["key"], rate=75)
+    alone = tmp_path / "elsewhere.safetensors"
+    write_encoder(alone, EncoderFile(pretraining(0, rate=75), {"none": torch.zeros(1)}, {}, 10))
+    folder = tmp_path / "runs" / "a" / "probe" / "key" / "seed0"
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["model"]["init_args"]["encoder"]["init_args"]["run"] = str(alone)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    write_result(folder, replace(read_result(folder / "results.json"), config_digest=config_digest(config)))
+    shutil.rmtree(tmp_path / "runs" / "a" / "pretrain")
+    _, origins = read_runs([tmp_path / "runs"])
+    found = origins["a/probe/key/seed0"]
+    assert (found.factors["rate"], found.factors["mode"], found.missing) == (75.0, "probe", "")
+    alone.write_bytes(b"nothing of the kind")
+    _, origins = read_runs([tmp_path / "runs"])
+    assert "elsewhere.safetensors cannot be read" in origins["a/probe/key/seed0"].missing
 
 
 def test_a_result_of_another_configuration_is_refused_by_name(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import lightning as L
 import torch
 import yaml
 from rich.console import Console
+from torch.distributed.fsdp import FSDPModule
 
 from data_modules.order import mixed_seed
 from data_modules.pretrain import PretrainData
@@ -25,6 +26,11 @@ from musicfm_pl.provenance import config_digest, machine, versions
 from musicfm_pl.results import Evaluation, Role, RunResult, TrackResult, run_name, write_result
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 from musicfm_pl.systems.task import TaskModel
+
+
+def class_name(encoder: Encoder) -> str:
+    """Of the encoder as it was written: sharding puts a class of its own before it, called `FSDPConformer`."""
+    return next(kind.__name__ for kind in type(encoder).__mro__ if not issubclass(kind, FSDPModule))
 
 
 class ResultsWriter(L.Callback):
@@ -122,7 +128,7 @@ class ResultsWriter(L.Callback):
         folder = self.run_dir if own else self.run_dir / f"on-{Path(data.root).name}"
         result = RunResult(
             run=run_name(folder),
-            name=self.name or str(getattr(encoder, "name", type(encoder).__name__)),
+            name=self.name or str(getattr(encoder, "name", class_name(encoder))),
             role=self.role,
             corpus=card["corpus"],
             corpus_note=card["note"],

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
 import os
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,6 +16,11 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 LAST = "last.ckpt"
 PREVIOUS = "previous.ckpt"
+NOT_AS_WRITTEN = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(RuntimeError, ValueError, OverflowError, EOFError),
+)
+"""What zipfile says of flipped bits: that a part is encrypted, of an unknown kind, named in no encoding, and so on."""
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -68,11 +76,18 @@ def damage(file: Path) -> str | None:
     """What is wrong with a checkpoint file, by the checksums in it; None if it is sound.
 
     torch itself does not look at the checksums when it loads. Reading costs about a second per gigabyte.
+
+    Raises:
+        OSError: It cannot be read at all, which says nothing of what stands in it.
     """
     try:
         with zipfile.ZipFile(file) as archive:  # as torch writes them, with the directory at the end
             bad = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
+    except NOT_AS_WRITTEN as error:
+        return f"it is cut short or no checkpoint ({error})"
+    except OSError as error:  # a place that no file has, or a stream that bz2 does not take
+        if error.errno not in (None, errno.EINVAL):
+            raise
         return f"it is cut short or no checkpoint ({error})"
     return None if bad is None else f"its part {bad} does not have the checksum that it was written with"
 

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from rich import markup
 from rich.console import Console
 from rich.table import Table
 
+from musicfm_pl.event_logs import FILES, Curve, logged_scalars
 from musicfm_pl.results import run_name, write_aside
 
 FIGURES: Mapping[str, str] = {
@@ -25,9 +27,6 @@ FIGURES: Mapping[str, str] = {
 _COLOURS = ("#1b6ca8", "#d1495b", "#3d8b37", "#8d5fa8", "#c77d0a", "#4c4c4c")
 _PANEL, _MARGIN, _LINE = (300, 170), 46, 16
 """Width and height of a panel, the space around it, the height of a line of text, in pixels."""
-
-Curve = dict[int, float]
-"""Value by step."""
 
 
 def curves(runs: Path, out: Path | None = None) -> None:
@@ -60,17 +59,11 @@ def read_curves(runs: Path) -> dict[str, dict[str, Curve]]:
     Raises:
         FileNotFoundError: There is no run that was validated.
     """
-    # TensorBoard takes a second to import, which `musicfm --help` should not.
-    from tensorboard.backend.event_processing import event_accumulator  # type: ignore[import-untyped]
-
     found: dict[str, dict[str, Curve]] = {}
-    files = sorted(runs.rglob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime)
-    for file in files:  # of a run that went on several: the later value of a step stands
-        events = event_accumulator.EventAccumulator(str(file), size_guidance={event_accumulator.SCALARS: 0}).Reload()
-        for figure in FIGURES:
-            if f"val/{figure}" in events.Tags()[event_accumulator.SCALARS]:
-                curve = found.setdefault(run_name(file.parent), {}).setdefault(figure, {})
-                curve |= {event.step: event.value for event in events.Scalars(f"val/{figure}")}
+    for folder in sorted({file.parent for file in runs.rglob(FILES)}):
+        if logged := logged_scalars(folder, [f"val/{figure}" for figure in FIGURES]):
+            by_figure = {name.removeprefix("val/"): curve for name, curve in logged.items()}
+            found[run_name(folder)] = found.get(run_name(folder), {}) | by_figure
     if not found:
         raise FileNotFoundError(f"--runs: no pretraining run below {runs} has been validated")
     return {run: found[run] for run in sorted(found)}
@@ -81,7 +74,7 @@ def _steps(by_figure: Mapping[str, Curve]) -> list[int]:
 
 
 def _table(run: str, by_figure: Mapping[str, Curve]) -> Table:
-    table = Table(title=escape(run), title_justify="left", show_edge=False, pad_edge=False)
+    table = Table(title=markup.escape(run), title_justify="left", show_edge=False, pad_edge=False)
     for title in ("step", *(name for name in FIGURES if name in by_figure)):
         table.add_column(title.replace("_", " "), justify="right", overflow="fold")
     for step in _steps(by_figure):

@@ -12,7 +12,7 @@ from lightning.pytorch.profilers import PassThroughProfiler, Profiler
 from data_modules import SAMPLE_RATE
 from data_modules.pretrain import PretrainData
 from musicfm_pl.costs.cards import peak_of_device
-from musicfm_pl.costs.flops import TRAINING_FACTOR, forward_flops, prediction_flops
+from musicfm_pl.costs.flops import TRAINING_FACTOR, forward_flops, masked_tokens, prediction_flops
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 
 
@@ -86,14 +86,15 @@ class Throughput(L.Callback):
             return
         encoder, tokenizer = pl_module.encoder, pl_module.tokenizer
         num_frames = data.features.frames(round(data.clip_s * SAMPLE_RATE))
-        num_masked = data.masking.probability * num_frames / encoder.stride
+        num_masked = masked_tokens(data.clip_s, data.masking.probability, data.masking.block_s, pl_module.rate_hz)
         head = prediction_flops(encoder.dim, tokenizer.num_codes * tokenizer.num_books, num_masked)
         self._flops_a_clip = TRAINING_FACTOR * (forward_flops(encoder, num_frames) + head)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The warm-up begins."""
+        """The warm-up begins; without one, the clock starts."""
         self._seen = 0
         self._logged_step = trainer.global_step
+        self._start(pl_module)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The clock stops."""

@@ -6,10 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from musicfm_pl.analysis.factors import FACTORS, Level, Origin
+from musicfm_pl.analysis.factors import FACTORS, Level, Origin, task_settings
 from musicfm_pl.analysis.intervals import Effect, Sampled, effect, sampled
-from musicfm_pl.results import RunResult
-from musicfm_pl.standings import FIGURES
+from musicfm_pl.results import RunResult, Task
+from musicfm_pl.standings import FIGURES, refuse_doubles
+
+_BY_NATURE = {
+    "mode": ("model.layer", "model.freeze", "model.encoder_learning_rate", "data.cache"),
+    "length": ("data.clip_s",),
+}
+"""Settings that go with a factor: fine-tuning starts from the last layer, and a task hears clips as pretraining did."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,7 @@ class Arm:
         others: Other settings, of which fair partners differ in as few as there are.
         figures: Mean over seeds by metric.
         samples: The same with its resamples, where there are any.
+        tasks: Settings of the runs of each task, by their keys; where seeds differ in one, all that it was.
     """
 
     name: str
@@ -29,6 +36,7 @@ class Arm:
     others: Mapping[str, Any]
     figures: Mapping[str, float]
     samples: Mapping[str, Sampled] = field(default_factory=dict, repr=False)
+    tasks: Mapping[Task, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -37,11 +45,13 @@ class Pair:
 
     Attributes:
         also: Other settings in which they differ, by their keys.
+        tasks: And settings of the task, by task.
     """
 
     first: Arm
     second: Arm
     also: tuple[str, ...]
+    tasks: Mapping[Task, tuple[str, ...]] = field(default_factory=dict)
 
     def effect(self, metric: str) -> Effect | None:
         """Second minus first; None if either lacks the figure."""
@@ -52,7 +62,11 @@ class Pair:
 
 
 def arms(results: Iterable[RunResult], origins: Mapping[str, Origin]) -> list[Arm]:
-    """The arms among some runs of one corpus, split and protocol; baselines and pretraining are none."""
+    """The arms among some runs of one corpus, split and protocol; baselines and pretraining are none.
+
+    Raises:
+        ValueError: Two runs are of one arm, task and seed: their mean would be of no arm.
+    """
     groups: dict[tuple[Any, ...], list[RunResult]] = {}
     for run in sorted(results, key=lambda run: run.run):
         origin = origins.get(run.run)
@@ -61,6 +75,7 @@ def arms(results: Iterable[RunResult], origins: Mapping[str, Origin]) -> list[Ar
             groups.setdefault((run.name, levels, repr(origin.others), run.layer), []).append(run)
     found = []
     for (name, levels, _, layer), runs in groups.items():
+        refuse_doubles(runs)
         figures: dict[str, float] = {}
         samples: dict[str, Sampled] = {}
         for figure in FIGURES:
@@ -71,7 +86,18 @@ def arms(results: Iterable[RunResult], origins: Mapping[str, Origin]) -> list[Ar
                 if (sample := sampled(of_task, figure.metric)) is not None:
                     samples[figure.metric] = sample
         others = {**origins[runs[0].run].others, "model.layer": layer}
-        found.append(Arm(name, dict(levels), others, figures, samples))
+        found.append(Arm(name, dict(levels), others, figures, samples, _of_tasks(runs, origins)))
+    return found
+
+
+def _of_tasks(runs: Sequence[RunResult], origins: Mapping[str, Origin]) -> dict[Task, dict[str, Any]]:
+    found: dict[Task, dict[str, Any]] = {}
+    for task in {run.task for run in runs}:
+        of_runs = [task_settings(origins[run.run].config) for run in runs if run.task == task]
+        found[task] = {}
+        for key in {key for settings in of_runs for key in settings}:
+            values = {repr(settings.get(key)): settings.get(key) for settings in of_runs}
+            found[task][key] = next(iter(values.values())) if len(values) == 1 else sorted(values)
     return found
 
 
@@ -85,19 +111,25 @@ def pairs(arms: Sequence[Arm], vary: str, first: Level, second: Level) -> list[P
         if one.factors.get(vary) != first:
             continue
         partners = [
-            Pair(one, other, also)
+            Pair(one, other, also, tasks)
             for other in arms
             if other.factors.get(vary) == second
             and all(one.factors.get(f) == other.factors.get(f) for f in (*FACTORS, "mode") if f != vary)
             for also in [tuple(sorted(_differing(one.others, other.others, vary)))]
+            for tasks in [
+                {
+                    task: tuple(sorted(_differing(of, other.tasks[task], vary)))
+                    for task, of in one.tasks.items()
+                    if task in other.tasks
+                }
+            ]
         ]
-        fewest = min((len(pair.also) for pair in partners), default=0)
-        found += [pair for pair in partners if len(pair.also) == fewest]
+        num_others = [len(pair.also) + len({key for keys in pair.tasks.values() for key in keys}) for pair in partners]
+        found += [pair for pair, num in zip(partners, num_others, strict=True) if num == min(num_others)]
     return found
 
 
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any], vary: str) -> Iterable[str]:
     for key in one.keys() | other.keys():
-        # Fine-tuning starts from the last layer by its nature.
-        if one.get(key) != other.get(key) and not (vary == "mode" and key == "model.layer"):
+        if one.get(key) != other.get(key) and key not in _BY_NATURE.get(vary, ()):
             yield key

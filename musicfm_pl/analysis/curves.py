@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from musicfm_pl.analysis.factors import Origin
+from musicfm_pl.event_logs import FILES, logged_scalars
 from musicfm_pl.results import RunResult
 
 SCALARS = {
@@ -38,24 +38,16 @@ def curves(results: Iterable[RunResult], origins: Mapping[str, Origin]) -> tuple
     found: dict[str, dict[str, tuple[tuple[int, float], ...]]] = {name: {} for name in SCALARS}
     for run in sorted(results, key=lambda run: run.run):
         origin = origins.get(run.run)
-        if run.stage == "pretrain" and origin and any(origin.folder.glob("events.out.tfevents*")):
+        if run.stage == "pretrain" and origin and any(origin.folder.glob(FILES)):
             for name, points in _scalars(origin.folder).items():
                 found[name][run.run] = points
     return tuple(Curves(title, found[name]) for name, title in SCALARS.items() if found[name])
 
 
 def _scalars(folder: Path) -> dict[str, tuple[tuple[int, float], ...]]:
-    # Its import takes a second, and only runs with logs need it.
-    events = importlib.import_module("tensorboard.backend.event_processing.event_accumulator")
-    log = events.EventAccumulator(str(folder), size_guidance={"scalars": 0})
-    log.Reload()
-    logged = log.Tags()["scalars"]
     found = {}
-    for name in SCALARS:
-        if name in logged:
-            # A run that goes on repeats steps: the later value is the one that counts.
-            by_step = {event.step: event.value for event in log.Scalars(name)}
-            points = tuple(sorted(by_step.items()))
-            every = max(1, len(points) // _MOST_POINTS)
-            found[name] = (*points[:-1:every], points[-1])
+    for name, curve in logged_scalars(folder, SCALARS).items():
+        points = tuple(curve.items())
+        every = max(1, len(points) // _MOST_POINTS)
+        found[name] = (*points[:-1:every], points[-1])
     return found

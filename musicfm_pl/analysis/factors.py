@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from musicfm_pl.encoders.encoder_file import read_encoder_config
 from musicfm_pl.provenance import IGNORED_KEYS, config_digest
 from musicfm_pl.results import FILE_NAME, ResultError, RunResult, read_result, run_name
 
@@ -125,6 +126,11 @@ def _with_factors(result: RunResult, origin: Origin, pretraining: Mapping[str, t
     # Results may be kept without the pretraining that they build on, which then lies where it was.
     if not config and (run / "config.yaml").exists():
         config = read_config(run / "config.yaml")
+    if not config and run.is_file():  # `encoder.safetensors` alone, which says how it was made
+        try:
+            config = read_encoder_config(run)
+        except ValueError as error:
+            return replace(origin, missing=f"the configuration of the pretraining {run} cannot be read: {error}")
     if not config:
         return replace(origin, missing=f"the configuration of the pretraining {run} is not there")
     found = factors(config, result.num_parameters)
@@ -173,6 +179,12 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(leaf for name, part in top.items() for leaf in leaves(part, name))
     trainer = config.get("trainer") or {}
     return found | {f"trainer.{key}": trainer.get(key) for key in ("max_steps", "precision", "accumulate_grad_batches")}
+
+
+def task_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run of a task was given beside its encoder and the layer of it, by dotted keys."""
+    found = settings(config) | {"data.clip_s": _at(config, "data.clip_s")}
+    return {key: value for key, value in found.items() if key != "model.layer"}
 
 
 def of_one_size(results: Sequence[RunResult], origins: Mapping[str, Origin]) -> dict[str, Origin]:

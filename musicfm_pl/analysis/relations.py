@@ -11,7 +11,7 @@ from musicfm_pl.analysis.arms import Arm, Pair, arms, pairs
 from musicfm_pl.analysis.factors import Level, Origin, level_text
 from musicfm_pl.analysis.intervals import Effect, adjusted, mean_effect
 from musicfm_pl.analysis.relation_file import Claim, Relation
-from musicfm_pl.results import RunResult
+from musicfm_pl.results import RunResult, Task
 from musicfm_pl.standings import FIGURES
 
 Verdict = Literal["holds", "does not hold", "not enough runs"]
@@ -167,14 +167,23 @@ def _findings(relation: Relation, models: Sequence[Arm]) -> Iterable[Finding]:
                 title = f"mean of {len(by_figure)} figures" if len(by_figure) > 1 else next(iter(by_figure))
                 means = [mean_effect([e for _, e in effects]) for effects in by_figure.values()]
                 pool = [p for effects in by_figure.values() for p, _ in effects]
-                yield _finding(title, levels, claim, mean_effect(means), pool)
+                tasks = {_TASK_OF[each] for each in by_figure}
+                yield _finding(title, levels, claim, mean_effect(means), pool, tasks)
             elif claim.over == "each":
                 for title, effects in by_figure.items():
-                    yield _finding(title, levels, claim, mean_effect([e for _, e in effects]), [p for p, _ in effects])
+                    mean, pool = mean_effect([e for _, e in effects]), [p for p, _ in effects]
+                    yield _finding(title, levels, claim, mean, pool, {_TASK_OF[title]})
 
 
-def _finding(title: str, levels: str, claim: Claim, effect: Effect, matched: Sequence[Pair]) -> Finding:
-    also = tuple(sorted({key for pair in matched for key in pair.also}))
+_TASK_OF = {figure.title: figure.task for figure in FIGURES}
+
+
+def _finding(
+    title: str, levels: str, claim: Claim, effect: Effect, matched: Sequence[Pair], tasks: Iterable[Task]
+) -> Finding:
+    keys = {key for pair in matched for key in pair.also}
+    keys |= {f"{task}: {key}" for pair in matched for task in tasks for key in pair.tasks.get(task, ())}
+    also = tuple(sorted(keys))
     distinct = {(id(pair.first), id(pair.second)) for pair in matched}
     return Finding(title, levels, claim, effect, len(distinct), also)
 

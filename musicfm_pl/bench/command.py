@@ -9,12 +9,13 @@ from typing import Literal
 import torch
 from rich.console import Console
 
-from musicfm_pl.bench.figures import Figure, report
+from musicfm_pl.bench.figures import Figure, circumstances, report, write
 from musicfm_pl.bench.inference import evaluating, inference, long_audio, quantizer
 from musicfm_pl.bench.memory import memory
 from musicfm_pl.bench.sizes import SIZES, STRIDES
 from musicfm_pl.bench.timing import Timed
 from musicfm_pl.bench.train import Training, train
+from musicfm_pl.costs.cards import peak_of_device
 
 What = Literal["memory", "quantizer", "inference", "long_audio", "train"]
 ALL: tuple[What, ...] = ("memory", "quantizer", "inference", "long_audio", "train")
@@ -53,7 +54,8 @@ def bench(
         rounds: Of each comparison, at most.
         budget_s: No round of a comparison begins after so many seconds, but there are three.
         compiled: Train ours compiled too; if not given, on a GPU.
-        peak_tflops: Of the device in bfloat16, to state model FLOPs utilisation against.
+        peak_tflops: Of the device in bfloat16, to state model FLOPs utilisation against; if not given what the maker
+            states, where the GPU is known.
         out: The file to write.
 
     Raises:
@@ -75,7 +77,7 @@ def bench(
         rate_hz,
         batches or ([8, 32, 64] if on_gpu else [4]),
         on_gpu if compiled is None else compiled,
-        peak_tflops,
+        peak_of_device(torch.cuda.get_device_name(where)) if peak_tflops is None and on_gpu else peak_tflops,
     )
 
     def measured(part: What) -> Iterator[Figure]:
@@ -99,14 +101,19 @@ def bench(
 
     figures: list[Figure] = []
     console = Console(stderr=True)
-    for part in what or ALL:
-        for figure in measured(part):
-            figures.append(figure)
-            value = "–" if figure.value is None else f"{figure.value:.4g} {figure.unit}"
-            line = f"{figure.part}: {figure.case}: {figure.way}: {value}"
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
     settings = {"clip_s": clip_s, "rate_hz": rate_hz, "rounds": rounds, "budget_s": budget_s, "minutes": minutes}
-    report(figures, settings, where, out)
+    about = circumstances(settings, where)
+    try:
+        for part in what or ALL:
+            for figure in measured(part):
+                figures.append(figure)
+                write(figures, about, out)  # after each: hours of measuring outlast what ends them
+                value = "–" if figure.value is None else f"{figure.value:.4g} {figure.unit}"
+                line = f"{figure.part}: {figure.case}: {figure.way}: {value}"
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+    finally:
+        if figures:
+            report(figures, out)
 
 
 def _borne(part: What, on_gpu: bool) -> list[str]:

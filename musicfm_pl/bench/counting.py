@@ -17,7 +17,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from musicfm_pl.bench.pairs import Pair, pair
-from musicfm_pl.bench.sizes import Size
+from musicfm_pl.bench.sizes import NUM_CODES, Size
+from musicfm_pl.costs import flops
+from musicfm_pl.costs.flops import prediction_flops
 
 Loss = Callable[[Pair, Tensor, Tensor], Tensor]
 """Of the models, the masked mel (B, M, F), and the places of the masked tokens, which stand for targets too."""
@@ -115,12 +117,12 @@ def _walk(build: Callable[[], Pair], loss: Loss, clip_s: float, batch: int) -> C
                 kept[tensor.untyped_storage()._cdata] = tensor
             return tensor
 
-        with _as_on_gpu(), _Traffic() as traffic, FlopCounterMode(display=False) as flops:
+        with _as_on_gpu(), _Traffic() as traffic, FlopCounterMode(display=False) as counter:
             with torch.autocast("cpu", torch.bfloat16), saved_tensors_hooks(keep, lambda tensor: tensor):
                 value = loss(models, mel_BMF, masked_P)
             saved = sum(each.untyped_storage().nbytes() for each in kept.values())
             value.backward()
-        return Count(saved, traffic.moved_bytes, flops.get_total_flops())
+        return Count(saved, traffic.moved_bytes, counter.get_total_flops())
 
 
 def count(build: Callable[[], Pair], loss: Loss, clip_s: float) -> Count:
@@ -149,14 +151,9 @@ def our_loss(models: Pair, mel_BMF: Tensor, masked_P: Tensor) -> Tensor:
 
 
 def forward_flops(size: Size, clip_s: float, rate_hz: int) -> int:
-    """Of one forward pass, a clip, with logits at masked tokens: a training step is three times that.
-
-    The passes back are not counted: for the input of a convolution with a stride the counter takes too much.
-    """
-    with FakeTensorMode(), torch.no_grad():
-        models = pair(size, rate_hz)
-        mel_BMF = torch.empty(1, models.encoder.num_mels, round(clip_s * 100))
-        num_tokens = mel_BMF.shape[2] // models.encoder.stride
-        with FlopCounterMode(display=False) as flops:
-            models.ours.logits(mel_BMF, torch.empty(round(0.6 * num_tokens), dtype=torch.int64), num_tokens)
-    return flops.get_total_flops()
+    """Of one forward pass, a clip, with logits at masked tokens, as `musicfm_pl.costs.flops` counts them."""
+    with FakeTensorMode():
+        encoder = pair(size, rate_hz).encoder
+    num_frames = round(clip_s * 100)
+    num_masked = round(0.6 * (num_frames // encoder.stride))
+    return flops.forward_flops(encoder, num_frames) + int(prediction_flops(encoder.dim, NUM_CODES, num_masked))

@@ -63,19 +63,32 @@ def tables(figures: Sequence[Figure]) -> list[Table]:
     return found
 
 
-def report(figures: Sequence[Figure], settings: dict[str, Any], device: torch.device, out: Path) -> None:
-    """Prints the tables and writes everything to `out`."""
-    console = Console()
-    for table in tables(figures):
-        console.print(table)
-    record = {
+def circumstances(settings: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """What figures are of, for `write`: settings, machine and versions."""
+    return {
         "settings": settings,
         "machine": hardware(device),
         "versions": {**versions(), "transformers": _version("transformers"), "cuda": torch.version.cuda},
-        "figures": [figure._asdict() for figure in figures],
     }
+
+
+def write(figures: Sequence[Figure], about: dict[str, Any], out: Path) -> None:
+    """Writes everything to `out`, in the place of what was there.
+
+    Args:
+        figures: So far.
+        about: What `circumstances` gives.
+        out: The file.
+    """
     with written_aside(out, "w") as file:
-        json.dump(record, file, indent=1)
+        json.dump({**about, "figures": [figure._asdict() for figure in figures]}, file, indent=1)
+
+
+def report(figures: Sequence[Figure], out: Path) -> None:
+    """Prints the tables, and where the figures are."""
+    console = Console()
+    for table in tables(figures):
+        console.print(table)
     console.print(f"{out}: {len(figures)} figures", markup=False, highlight=False)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
 from musicfm_pl.bench.figures import Figure
+
+Value = TypeVar("Value")
 
 
 class Timed(NamedTuple):
@@ -49,7 +51,7 @@ def alternate(functions: Mapping[str, Callable[[], Any]], device: torch.device, 
     Returns:
         By name; what does not fit in the memory of a GPU is left out.
     """
-    functions = {name: function for name, function in functions.items() if _runs(function)}
+    functions = {name: function for name, function in functions.items() if attempt(function)}
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     collecting = gc.isenabled()
     gc.collect()
@@ -78,13 +80,34 @@ def _timing(seconds: Sequence[float]) -> Timing:
     return Timing(median, (low, high), len(seconds))
 
 
-def _runs(function: Callable[[], Any]) -> bool:
+def attempt(function: Callable[[], Value]) -> tuple[Value] | None:
+    """What a function gives; None if it does not fit in the memory of a GPU, where nothing of it then stays."""
     try:
-        function()
+        return (function(),)
     except torch.OutOfMemoryError:
-        torch.cuda.empty_cache()
-        return False
-    return True
+        pass  # what it had is free only when the error is gone
+    gc.collect()
+    torch.cuda.empty_cache()
+    return None
+
+
+def outcomes(
+    part: str,
+    case: str,
+    ways: Iterable[str],
+    timings: Mapping[str, Timing],
+    scale: float,
+    unit: str,
+    notes: Mapping[str, str],
+) -> Iterator[Figure]:
+    """A figure for each way, the first of which is the baseline; one without a value if it did not fit."""
+    ways = list(ways)
+    baseline = timings.get(ways[0])
+    for way in ways:
+        if way in timings:
+            yield timings[way].figure(part, case, way, scale, unit, baseline, notes.get(way, ""))
+        else:
+            yield Figure(part, case, way, None, unit, note="does not fit in memory")
 
 
 def _wait(device: torch.device) -> None:

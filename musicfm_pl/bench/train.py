@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
 import torch
+from torch import Tensor
+from torch.optim import Optimizer
 
 from musicfm_pl.bench.counting import forward_flops
 from musicfm_pl.bench.figures import Figure
 from musicfm_pl.bench.kernels import kernel_times
 from musicfm_pl.bench.pairs import Hearing, Pair, pair
 from musicfm_pl.bench.sizes import Size
-from musicfm_pl.bench.timing import Timed, alternate
+from musicfm_pl.bench.timing import Timed, alternate, outcomes
 from musicfm_pl.systems.pretrain import CompileBackend
 
 STEP = "training step"
@@ -44,18 +46,15 @@ def public_step(models: Pair, hearing: Hearing, precision: Precision) -> Step:
     device = hearing.waveform_BN.device
     optimizer = torch.optim.AdamW(model.parameters(), lr=models.ours.learning_rate, betas=models.ours.betas)
 
-    def step() -> None:
+    def loss() -> Tensor:
         with arithmetic("fp32", device):
             clean_BMF, masked_BMF, mask_BT = hearing.public(model)
             targets_BT = model.tokens(clean_BMF)
         masked_P = mask_BT.flatten().nonzero().squeeze(1)
         with arithmetic(precision, device):
-            loss = model.loss(masked_BMF, targets_BT.flatten()[masked_P], masked_P)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+            return model.loss(masked_BMF, targets_BT.flatten()[masked_P], masked_P)
 
-    return step
+    return stepping(optimizer, loss)
 
 
 def our_step(models: Pair, hearing: Hearing, precision: Precision) -> Step:
@@ -64,13 +63,27 @@ def our_step(models: Pair, hearing: Hearing, precision: Precision) -> Step:
     device = hearing.waveform_BN.device
     optimizer = system.optimizer()
 
-    def step() -> None:
+    def loss() -> Tensor:
         with arithmetic(precision, device):
             logits_PQK, targets_PQ = system(hearing.ours())
-            loss = system.loss(logits_PQK, targets_PQ)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+            return system.loss(logits_PQK, targets_PQ)
+
+    return stepping(optimizer, loss)
+
+
+def stepping(optimizer: Optimizer, loss: Callable[[], Tensor]) -> Step:
+    """Forward, backward and the optimiser's step. One that does not fit in memory leaves no gradients and moments."""
+
+    def step() -> None:
+        try:
+            value = loss()
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+        except torch.OutOfMemoryError:
+            optimizer.zero_grad()
+            optimizer.state.clear()
+            raise
 
     return step
 
@@ -133,16 +146,12 @@ def train(size: Size, name: str, device: torch.device, training: Training, timed
         steps = ways(size, Hearing(batch, clip_s, device), rate_hz, training.compiled)
         case = f"{name}, {rate_hz} Hz, {clip_s:g} s, batch {batch}"
         timings = alternate(steps, device, timed)
-        baseline = timings.get(next(iter(steps)))
-        for way in steps:
-            if way not in timings:
-                yield Figure(STEP, case, way, None, "ms a clip", note="does not fit in memory")
-                continue
-            timing = timings[way]
+        notes = {}
+        for way, timing in timings.items():
             tflops = flops * batch / timing.median_s / 1e12
             share = "" if training.peak_tflops is None else f", {tflops / training.peak_tflops:.1%} of peak"
-            note = f"{tflops:.3g} TFLOP/s{share}, {batch * clip_s / timing.median_s:.0f} audio s/s"
-            yield timing.figure(STEP, case, way, 1e3 / batch, "ms a clip", baseline, note)
+            notes[way] = f"{tflops:.3g} TFLOP/s{share}, {batch * clip_s / timing.median_s:.0f} audio s/s"
+        yield from outcomes(STEP, case, steps, timings, 1e3 / batch, "ms a clip", notes)
         for way in timings:
             for part, seconds in kernel_times(steps[way], device).items():
                 yield Figure(f"{STEP}, by part", f"{case}: {way}", part, 1e3 * seconds / batch, "ms a clip")

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
+from data_modules import SAMPLE_RATE
 from musicfm_pl.encoders.base import Encoder
 
 TRAINING_FACTOR = 3
@@ -31,6 +32,12 @@ def forward_flops(encoder: Encoder, num_frames: int) -> int:
 def prediction_flops(dim: int, num_classes: int, num_tokens: float) -> float:
     """Of the prediction layer on so many masked tokens."""
     return 2.0 * dim * num_classes * num_tokens
+
+
+def masked_tokens(clip_s: float, probability: float, block_s: float, rate_hz: float) -> float:
+    """Of a clip, on average: blocks are masked as a whole, and what is left after the last whole block never is."""
+    num_blocks = round(clip_s * SAMPLE_RATE) // round(block_s * SAMPLE_RATE)
+    return probability * num_blocks * block_s * rate_hz
 
 
 def shells(encoder: Encoder, device: str) -> dict[str, Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +16,7 @@ from rich.table import Table
 from data_modules import SAMPLE_RATE
 from musicfm_pl.config import expand_extends
 from musicfm_pl.costs.cards import CARDS, Card, card_named
-from musicfm_pl.costs.flops import TRAINING_FACTOR, forward_flops, prediction_flops
+from musicfm_pl.costs.flops import TRAINING_FACTOR, forward_flops, masked_tokens, prediction_flops
 from musicfm_pl.costs.memory import Activations, Memory, largest_batch, memory, prediction_bytes, saved_activations
 from musicfm_pl.data_arguments import settle_data_arguments
 from musicfm_pl.encoders.base import Encoder
@@ -79,12 +78,12 @@ def plan(config: Namespace, card: Card, share: float) -> dict[str, Any]:
     encoder = _encoder(model.encoder)
     features = data.features.get("init_args", data.features) if data.features else Namespace(hop_length=240)
     check_rate(model.rate_hz, features.hop_length, encoder.stride)
-    num_codes, num_books = _codes(model.tokenizer, encoder)
-    num_frames = int(data.clip_s * SAMPLE_RATE) // features.hop_length
+    num_codes, num_books, assumed = _codes(model.tokenizer, encoder)
+    num_frames = round(data.clip_s * SAMPLE_RATE) // features.hop_length
     num_tokens = num_frames // encoder.stride
     masking = data.masking.get("init_args", Namespace()) if data.masking else Namespace()
     block_s, probability = masking.get("block_s", 0.4), masking.get("probability", 0.6)
-    num_masked = probability * math.floor(data.clip_s / block_s + 1e-9) * block_s * model.rate_hz
+    num_masked = masked_tokens(data.clip_s, probability, block_s, model.rate_hz)
     autocast = str(config.trainer.precision or "32-true").startswith("bf16")
 
     parts = _parts(encoder)
@@ -103,12 +102,19 @@ def plan(config: Namespace, card: Card, share: float) -> dict[str, Any]:
     def needed(batch: int) -> Memory:
         return memory(num_parameters, activations, logits, batch, shards, recomputed)
 
-    clips = config.trainer.max_steps * data.batch_size * devices * accumulate
+    # -1 is no end; a number of epochs says nothing without the data.
+    steps = config.trainer.max_steps if config.trainer.max_steps >= 0 else None
+    clips = None if steps is None else steps * data.batch_size * devices * accumulate
     peak = None if card.peak_tflops is None else card.peak_tflops * 1e12
-    seconds = None if peak is None or clips < 1 else clips * training / (peak * share)
+    seconds = None if peak is None or clips is None else clips * training / (peak * share)
+    missing = [
+        *(["the run has no end: give --trainer.max_steps"] if steps is None else []),
+        *([f"no peak is known of {card.name}: name a --card"] if peak is None else []),
+    ]
     return {
         "name": config.name,
         "parameters": {**parts, "total": num_parameters},
+        "tokenizer": {"num_codes": num_codes, "num_books": num_books, "assumed": assumed},
         "clip": {
             "seconds": data.clip_s,
             "mel_frames": num_frames,
@@ -125,9 +131,10 @@ def plan(config: Namespace, card: Card, share: float) -> dict[str, Any]:
         "batch": data.batch_size,
         "memory": {**needed(data.batch_size)._asdict(), "total": needed(data.batch_size).total},
         "largest_batch": largest_batch(lambda batch: needed(batch).total, card.memory_gib * 2**30),
-        "steps": config.trainer.max_steps,
+        "missing": missing,
+        "steps": steps,
         "clips": clips,
-        "audio_hours": clips * data.clip_s / 3600,
+        "audio_hours": None if clips is None else clips * data.clip_s / 3600,
         "clips_a_second": None if peak is None else peak * share / training * devices,
         "gpu_hours": None if seconds is None else seconds / 3600,
         "days": None if seconds is None else seconds / 86400 / devices,
@@ -156,15 +163,15 @@ def _recomputed_bytes(settings: Namespace, kept: Activations, num_frames: int, a
     return largest
 
 
-def _codes(settings: Namespace, encoder: Encoder) -> tuple[int, int]:
-    """Codes and books of a tokenizer; `ASSUMED_CODES` of one that knows them from a file which is not there yet."""
+def _codes(settings: Namespace, encoder: Encoder) -> tuple[int, int, bool]:
+    """Codes and books of a tokenizer, and whether they are assumed, of one that has them from a file."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--tokenizer", type=Callable[[int], Tokenizer])
     make = parser.instantiate(Namespace(tokenizer=settings)).tokenizer
     if "num_codes" not in settings.get("init_args", {}) and settings.init_args.get("file") is None:
-        return ASSUMED_CODES, 1
+        return ASSUMED_CODES, 1, True
     tokenizer = make(encoder.stride * encoder.num_mels)
-    return tokenizer.num_codes, tokenizer.num_books
+    return tokenizer.num_codes, tokenizer.num_books, False
 
 
 def _parts(encoder: Encoder) -> dict[str, int]:
@@ -194,6 +201,9 @@ def _show(figures: dict[str, Any], console: Console) -> None:
 
     for part, count in figures["parameters"].items():
         table.add_row("parameters" if part == "total" else f"  {part}", f"{count / 1e6:.2f} M", "")
+    tokens = figures["tokenizer"]
+    assumed = "assumed: --model.tokenizer.file is not named" if tokens["assumed"] else f"{tokens['num_books']} book(s)"
+    table.add_row("codes", f"{tokens['num_codes']}", assumed)
     table.add_section()
     table.add_row("a clip", f"{clip['seconds']:g} s", f"{clip['mel_frames']} mel frames")
     table.add_row("  tokens", f"{clip['tokens']}", f"{clip['tokens_masked']:.0f} masked, on average")
@@ -207,16 +217,18 @@ def _show(figures: dict[str, Any], console: Console) -> None:
             table.add_row(f"  {part}", gib(count), "")
     table.add_row("largest batch", f"{figures['largest_batch']}", f"clips on one {card['name']}, {gib(card['memory'])}")
     table.add_section()
-    table.add_row(
-        "steps", f"{figures['steps']:,}", f"{figures['clips']:,} clips, {figures['audio_hours']:,.0f} h of audio"
-    )
-    if figures["gpu_hours"] is None:
-        table.add_row("GPU hours", "-", f"no peak is known of {card['name']}, or the run has no end")
+    if figures["steps"] is None:
+        table.add_row("steps", "-", figures["missing"][0])
     else:
+        of = f"{figures['clips']:,} clips, {figures['audio_hours']:,.0f} h of audio"
+        table.add_row("steps", f"{figures['steps']:,}", of)
+    if figures["clips_a_second"] is not None:
         peak = f"{card['share_of_peak']:.0%} of {card['peak_flops'] / 1e12:.0f} TFLOP/s are assumed"
         rate = figures["clips_a_second"] * clip["seconds"]
         table.add_row("speed", f"{rate:,.0f} audio s/s", peak)
-        table.add_row(
-            "GPU hours", f"{figures['gpu_hours']:,.0f}", f"{figures['days']:.1f} days on {figures['devices']} GPU"
-        )
+    if figures["gpu_hours"] is None:
+        table.add_row("GPU hours", "-", "; ".join(figures["missing"]))
+    else:
+        days = f"{figures['days']:.1f} days on {figures['devices']} GPU"
+        table.add_row("GPU hours", f"{figures['gpu_hours']:,.0f}", days)
     console.print(table)

@@ -33,7 +33,7 @@ class EncoderFile(NamedTuple):
 
 
 def read_encoder(file: Path) -> EncoderFile:
-    """Reads such a file; no code in it is run, since there can be none.
+    """Reads such a file; no code in it is run, since there can be none. Its configuration names classes, though.
 
     Raises:
         ValueError: The file is damaged, or is not one that `musicfm fit` wrote.
@@ -47,6 +47,22 @@ def read_encoder(file: Path) -> EncoderFile:
     if missing := {"config", "mel", "step"} - set(about):
         raise ValueError(f"model.encoder.run: {file} does not say its {', '.join(sorted(missing))}: no musicfm file")
     return EncoderFile(json.loads(about["config"]), weights, json.loads(about["mel"]), int(about["step"]))
+
+
+def read_encoder_config(file: Path) -> dict[str, Any]:
+    """The configuration of the run that made such a file, without its weights.
+
+    Raises:
+        ValueError: The file is damaged, or is not one that `musicfm fit` wrote.
+    """
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            config = json.loads((opened.metadata() or {}).get("config", "null"))
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f"{file} cannot be read ({error})") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{file} does not say its config: no musicfm file")
+    return config
 
 
 def write_encoder(file: Path, found: EncoderFile) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, final
@@ -14,6 +15,9 @@ from torch import Tensor
 
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.encoders.encoder_file import FILE, EncoderFile, read_encoder
+
+OWN_PACKAGES = ("musicfm_pl", "data_modules")
+"""Whose classes the configuration of a run may name without their having been imported."""
 
 
 @final
@@ -29,13 +33,14 @@ class Pretrained(Encoder):
 
     Raises:
         FileNotFoundError: The directory holds no such run or checkpoint.
-        ValueError: The run is not a pretraining run, or its checkpoint does not fit its configuration.
+        ValueError: The run is not a pretraining run, its checkpoint does not fit its configuration, or that names a
+            class of somebody else's, which is not imported on its word.
     """
 
     def __init__(self, run: Path, checkpoint: str | None = None) -> None:
         super().__init__()
         found = _read(Path(run), checkpoint)
-        self.inner = _build(found.config)
+        self.inner = _build(found.config, run)
         try:
             self.inner.load_state_dict(found.weights)
         except RuntimeError as error:
@@ -72,7 +77,7 @@ class Untrained(Encoder):
         found = _read(Path(run), checkpoint)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.inner = _build(found.config)
+            self.inner = _build(found.config, run)
         _take_shape(self, self.inner)
         self.mel = found.mel
         self.name = f"{_name(found.config, self.inner)}, random"
@@ -120,11 +125,32 @@ def _read(run: Path, checkpoint: str | None) -> EncoderFile:
     )
 
 
-def _build(config: dict[str, Any]) -> Encoder:
+def _build(config: dict[str, Any], run: Path) -> Encoder:
+    """The encoder of a configuration that may come from anywhere: to parse a class path is to import its module."""
+    settings = config["model"]["init_args"]["encoder"]
+    for path in _class_paths({"class_path": settings} if isinstance(settings, str) else settings):
+        module = str(path).rpartition(".")[0]
+        if module and module.partition(".")[0] not in OWN_PACKAGES and module not in sys.modules:
+            raise ValueError(
+                f"model.encoder.run: the configuration of {run} names {path}, which importing may run any code; "
+                f"import {module} first if you trust it"
+            )
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Encoder, "encoder")
-    parsed = parser.parse_object({"encoder": config["model"]["init_args"]["encoder"]})
+    parsed = parser.parse_object({"encoder": settings})
     return parser.instantiate(parsed).encoder
+
+
+def _class_paths(settings: Any) -> Iterator[Any]:
+    if isinstance(settings, dict):
+        for key, value in settings.items():
+            if key == "class_path":
+                yield value
+            else:
+                yield from _class_paths(value)
+    elif isinstance(settings, list):
+        for value in settings:
+            yield from _class_paths(value)
 
 
 def _take_shape(outer: Encoder, inner: Encoder) -> None:

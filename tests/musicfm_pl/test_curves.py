@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import xml.etree.ElementTree
 from pathlib import Path
 
@@ -39,9 +40,16 @@ def test_curves_are_those_of_the_logs(runs: Path) -> None:
 
 def test_of_a_run_that_went_on_the_later_value_stands(runs: Path) -> None:
     first = next((runs / "random" / "seed0").glob("events.*"))
-    first.rename(first.with_name("events.out.tfevents.1.first"))
+    first = first.rename(first.with_name("events.out.tfevents.1.first"))
     logged(runs / "random" / "seed0", {"val/loss_above_chance": {10: -0.3, 20: -0.5}})
+    os.utime(first, (2**31, 2**31))  # as if copied last
     assert read_curves(runs)["random/seed0"]["loss_above_chance"] == pytest.approx({10: -0.3, 20: -0.5})
+
+
+def test_names_of_runs_are_shown_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logged(tmp_path / "runs" / "R&B [bold]", {"val/perplexity": {10: 200.0}})
+    command.succeed("curves", "--runs", tmp_path / "runs")
+    assert "R&B [bold]" in capsys.readouterr().out
 
 
 def test_the_command_shows_and_writes_them(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

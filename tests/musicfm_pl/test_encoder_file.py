@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
+import sys
 from pathlib import Path
+from typing import Any
 
 import command
 import pytest
 import safetensors.torch
 import torch
 
+from musicfm_pl.encoders.encoder_file import read_encoder, write_encoder
 from musicfm_pl.encoders.pretrained import Pretrained, Untrained
 
 
@@ -79,3 +83,39 @@ def test_checkpoints_run_no_code(prepared: Path, pretrained_run: Path, tmp_path:
     assert not trace.exists()
     torch.load(last, weights_only=False)
     assert trace.exists(), "it would have"
+
+
+MINE = """from pathlib import Path
+from musicfm_pl.encoders.base import Encoder
+Path(__file__).with_name("trace").touch()
+class Mine(Encoder):
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_mels, self.dim, self.stride, self.num_layers = 128, 1, 1, 1
+    def forward(self, features, last_layer=None):
+        return [features]
+"""
+
+
+@pytest.mark.parametrize("how", ["as a class", "as a name", "within another"])
+def test_a_file_imports_nothing_on_its_own_word(
+    pretrained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The weights are safe to read, but the class that they are for would be imported."""
+    (tmp_path / "module_of_mine.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "module_of_mine", raising=False)
+    found = read_encoder(pretrained_run / "checkpoints" / "encoder.safetensors")
+    mine: Any = {"class_path": "module_of_mine.Mine"}
+    ours = {"class_path": "musicfm_pl.encoders.conformer.Conformer", "init_args": {"dim": [mine]}}
+    encoder = {"as a class": mine, "as a name": "module_of_mine.Mine", "within another": ours}[how]
+    config = {"model": {"init_args": {"encoder": encoder}}}
+    file = tmp_path / "mine.safetensors"
+    write_encoder(file, found._replace(config=config, weights={"none": torch.zeros(1)}))
+    with pytest.raises(ValueError, match=r"names module_of_mine\.Mine.*import module_of_mine first if you trust it"):
+        Pretrained(file)
+    assert not (tmp_path / "trace").exists()
+    if encoder is mine:
+        importlib.import_module("module_of_mine")
+        assert type(Untrained(file).inner).__name__ == "Mine"
+        assert (tmp_path / "trace").exists(), "it would have"

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.distributed.fsdp import FSDPModule
 
+from musicfm_pl.callbacks import class_name
+from musicfm_pl.encoders.conformer import Conformer
 from musicfm_pl.provenance import IGNORED_KEYS, config_digest, machine, versions
 from musicfm_pl.results import (
     Evaluation,
@@ -206,3 +209,10 @@ def test_versions_and_machine() -> None:
     )
     if found["commit"] is not None:
         assert found["commit"].removesuffix("-dirty") == head.stdout.strip()
+
+
+def test_a_sharded_encoder_goes_by_the_name_of_its_class() -> None:
+    encoder = Conformer(dim=16, num_layers=1, num_heads=2, ffn_dim=8, conv_channels=2)
+    assert class_name(encoder) == "Conformer"
+    encoder.__class__ = type("FSDPConformer", (FSDPModule, Conformer), {})  # as `fully_shard` does
+    assert class_name(encoder) == "Conformer"

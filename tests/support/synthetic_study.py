@@ -54,6 +54,7 @@ def write_model(
     tasks: Iterable[Task] = ("beat", "chord", "key"),
     stage: Stage = "probe",
     seed_spread: float = 0.004,
+    of_task: Mapping[str, Any] = {},
     **factors: Any,
 ) -> None:
     """Writes a pretraining run and its task runs for each seed.
@@ -68,6 +69,7 @@ def write_model(
         tasks: To write.
         stage: Of the tasks.
         seed_spread: Standard deviation of what a seed adds to all tracks.
+        of_task: Settings of the model of a task.
         factors: Of `FM` that differ.
     """
     parameters = (FM | factors)["parameters"]
@@ -87,6 +89,7 @@ def write_model(
                             "init_args": {"run": str(pretrained)},
                         },
                         "freeze": stage == "probe",
+                        **of_task,
                     },
                 },
                 "data": {"class_path": "data_modules.task.TaskData", "init_args": {"root": "data/dcml-demo"}},

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from synthetic_study import pretraining, write_model
 
 from musicfm_pl.analysis.arms import arms, pairs
 from musicfm_pl.analysis.factors import factors, level_text, of_one_size, read_runs, settings
 from musicfm_pl.analysis.published import published_arms
+from musicfm_pl.analysis.relation_file import read_relations
+from musicfm_pl.analysis.relations import reports
 from musicfm_pl.config import layers
-from musicfm_pl.results import ResultError
+from musicfm_pl.encoders.encoder_file import EncoderFile, write_encoder
+from musicfm_pl.provenance import config_digest
+from musicfm_pl.results import ResultError, read_result, write_result
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"
 
@@ -55,6 +62,25 @@ def test_task_runs_have_the_factors_of_their_pretraining(tmp_path: Path) -> None
     results, origins = read_runs([tmp_path / "runs" / "a" / "probe"])
     assert not origins[task.run].factors
     assert "pretrain/seed0 is not there" in origins[task.run].missing
+
+
+def test_an_encoder_file_has_the_factors_of_its_pretraining(tmp_path: Path) -> None:
+    """Named as the file that a run writes, where the run itself may be gone."""
+    write_model(tmp_path / "runs", "a", seeds=[0], tasks=["key"], rate=75)
+    alone = tmp_path / "elsewhere.safetensors"
+    write_encoder(alone, EncoderFile(pretraining(0, rate=75), {"none": torch.zeros(1)}, {}, 10))
+    folder = tmp_path / "runs" / "a" / "probe" / "key" / "seed0"
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["model"]["init_args"]["encoder"]["init_args"]["run"] = str(alone)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    write_result(folder, replace(read_result(folder / "results.json"), config_digest=config_digest(config)))
+    shutil.rmtree(tmp_path / "runs" / "a" / "pretrain")
+    _, origins = read_runs([tmp_path / "runs"])
+    found = origins["a/probe/key/seed0"]
+    assert (found.factors["rate"], found.factors["mode"], found.missing) == (75.0, "probe", "")
+    alone.write_bytes(b"nothing of the kind")
+    _, origins = read_runs([tmp_path / "runs"])
+    assert "elsewhere.safetensors cannot be read" in origins["a/probe/key/seed0"].missing
 
 
 def test_a_result_of_another_configuration_is_refused_by_name(tmp_path: Path) -> None:
@@ -108,6 +134,42 @@ def test_partners_differ_in_one_factor_and_as_little_else_as_can_be(tmp_path: Pa
     assert pairs([m for m in models if m.name != "long"], "length", 5.0, 30.0)[0].also == ("trainer.max_steps",)
     (pair,) = pairs(models, "rate", 25.0, 75.0)[:1]
     assert pair.second.name == "long, fast"
+
+
+def test_partners_that_differ_in_settings_of_the_task_are_named_so(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    write_model(root, "short", seeds=[0], tasks=["beat", "key"], length=5)
+    write_model(root, "long", seeds=[0], tasks=["beat"], of_task={"learning_rate": 1e-4})
+    (pair,) = pairs(arms(*read_runs([root])), "length", 5.0, 30.0)
+    assert (pair.also, pair.tasks) == ((), {"beat": ("model.learning_rate",)})
+    (found,) = reports(*read_runs([root]), read_relations())
+    answer = next(answer for answer in found.answers if answer.relation.name == "Length")
+    assert {finding.also for finding in answer.findings} == {("beat: model.learning_rate",)}
+    # A partner that was trained alike is a better one.
+    write_model(root, "alike", seeds=[0], tasks=["beat"])
+    (pair,) = pairs(arms(*read_runs([root])), "length", 5.0, 30.0)
+    assert (pair.second.name, pair.tasks) == ("alike", {"beat": ()})
+
+
+def test_seeds_of_one_model_that_differ_are_not_taken_for_alike(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    for seed, rate in ((0, 1e-3), (1, 1e-4)):
+        write_model(root, "short", seeds=[seed], tasks=["key"], length=5, of_task={"learning_rate": rate})
+    write_model(root, "long", seeds=[0, 1], tasks=["key"], of_task={"learning_rate": 1e-3})
+    (pair,) = pairs(arms(*read_runs([root])), "length", 5.0, 30.0)
+    assert pair.tasks == {"key": ("model.learning_rate",)}
+
+
+def test_two_runs_of_one_seed_are_refused(tmp_path: Path) -> None:
+    """Their mean would stand for the seed in one figure, and either of them in its interval."""
+    root = tmp_path / "runs"
+    write_model(root, "a", seeds=[0], tasks=["key"])
+    other = root / "again" / "probe" / "key" / "seed0"
+    shutil.copytree(root / "a" / "probe" / "key" / "seed0", other)
+    result = read_result(other / "results.json")
+    write_result(other, replace(result, run="again/probe/key/seed0"))
+    with pytest.raises(ValueError, match=r"a/probe/key/seed0 and again/probe/key/seed0 claim the same place"):
+        arms(*read_runs([root]))
 
 
 @pytest.mark.parametrize("name", ["fm3", "fm4", "fm5", "fm6", "fm7"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import command
@@ -10,9 +11,11 @@ import pytest
 import torch
 
 from musicfm_pl.bench.figures import Figure, tables
+from musicfm_pl.bench.inference import evaluating, inference, long_audio
 from musicfm_pl.bench.kernels import PARTS, kernel_times, part_of
 from musicfm_pl.bench.sizes import SIZES, Size
-from musicfm_pl.bench.timing import Timed, alternate
+from musicfm_pl.bench.timing import Timed, Timing, alternate, attempt, outcomes
+from musicfm_pl.bench.train import stepping
 
 CPU = torch.device("cpu")
 
@@ -90,6 +93,63 @@ def test_what_does_not_fit_is_left_out() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     assert list(alternate({"greedy": greedy, "modest": lambda: None}, CPU, Timed(rounds=1))) == ["modest"]
+
+
+def test_a_way_that_does_not_fit_leaves_nothing_and_is_said() -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.AdamW([weight])
+    failing = False
+
+    def loss() -> torch.Tensor:
+        if failing:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return weight.sum()
+
+    step = stepping(optimizer, loss)
+    assert attempt(step) == (None,)
+    assert weight.grad is not None and optimizer.state
+    failing = True
+    assert attempt(step) is None
+    assert weight.grad is None and not optimizer.state
+    found = list(outcomes("part", "case", ["first", "second"], {"second": Timing(2.0, (1.0, 3.0), 3)}, 1.0, "s", {}))
+    assert [(each.value, each.ratio, each.note) for each in found] == [
+        (None, None, "does not fit in memory"),
+        (2.0, None, ""),
+    ]
+
+
+def test_inference_without_its_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = evaluating(SIZES["tiny"], 25, CPU)
+    whole = models.public.encode
+
+    def encode(mel_BMF: torch.Tensor) -> Sequence[torch.Tensor]:
+        if not torch.is_autocast_enabled("cpu"):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(mel_BMF)
+
+    monkeypatch.setattr(models.public, "encode", encode)
+    found = {figure.way: figure for figure in inference(models, "case", CPU, 1, 1.0, Timed(rounds=1))}
+    assert found["public, fp32"].value is None and "does not fit" in found["public, fp32"].note
+    assert found["ours, fp32"].value > 0 and found["ours, fp32"].ratio is None
+
+
+def test_long_audio_with_a_last_window_of_its_own_length() -> None:
+    """Of 2.01 s, which is no whole number of tokens longer than the others."""
+    models = evaluating(SIZES["tiny"], 25, CPU)
+    found = list(long_audio(models, "case", CPU, 4.05 / 60, 2.0, 1, Timed(rounds=1), at_once=8))
+    assert float(found[1].note.split()[2]) < 1e-5
+
+
+def test_what_was_measured_is_kept_when_measuring_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> Iterator[Figure]:
+        yield Figure("inference", "case", "way", 1.0, "ms")
+        raise RuntimeError("the driver is gone")
+
+    monkeypatch.setattr("musicfm_pl.bench.command.inference", fails)
+    out = tmp_path / "bench.json"
+    with pytest.raises(RuntimeError, match="the driver is gone"):
+        command.succeed("bench", "--what", "inference", "--sizes", "tiny", "--device", "cpu", "--out", str(out))
+    assert [figure["way"] for figure in json.loads(out.read_text())["figures"]] == ["way"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from musicfm_pl.bench.counting import Count, _Traffic, count, forward_flops, our_loss, public_loss
 from musicfm_pl.bench.memory import memory
@@ -51,6 +52,14 @@ def test_recomputing_all_costs_a_forward_pass() -> None:
     assert again.moved_bytes > plain.moved_bytes
     public = count(lambda: pair(TINY, num_codes=16), public_loss, 4.0)
     assert isinstance(public, Count) and public.saved_bytes > plain.saved_bytes
+
+
+def test_arithmetic_is_that_of_a_forward_pass_that_is_made() -> None:
+    """On tensors with values, attention included."""
+    models = pair(TINY)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        models.ours.logits(torch.randn(1, 128, 400), torch.arange(60), 100)
+    assert forward_flops(TINY, 4.0, 25) == counter.get_total_flops()
 
 
 def test_the_study_s_model_in_figures() -> None:

@@ -58,6 +58,28 @@ def test_spread_over_gpus(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 < figures["largest_batch"] < 100
 
 
+def test_a_length_that_no_float_has(capsys: pytest.CaptureFixture[str]) -> None:
+    """2.01 s are 48240 samples, but 2.01 * 24000 is less; blocks of 0.4 s are 5 of them whole."""
+    clip = planned(capsys, "small", "--data.clip_s", "2.01")["clip"]
+    assert clip["mel_frames"] == 201
+    assert clip["tokens_masked"] == pytest.approx(0.6 * 5 * 10)
+
+
+def test_what_is_assumed_and_what_is_missing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    more = ("--model.tokenizer", "musicfm_pl.tokenizers.kmeans.KMeans", "--trainer.max_steps", "-1")
+    figures = planned(capsys, "small", *more, "--card", "24GB")
+    assert figures["tokenizer"] == {"num_codes": 500, "num_books": 1, "assumed": True}
+    assert [figures[name] for name in ("steps", "clips", "audio_hours", "gpu_hours", "days")] == [None] * 5
+    assert figures["missing"] == [
+        "the run has no end: give --trainer.max_steps",
+        "no peak is known of 24 GB: name a --card",
+    ]
+    command.succeed("plan", "--config", command.EXPERIMENTS / "pretrain" / "small.yaml", *more)
+    said = capsys.readouterr().out
+    assert "500" in said and "assumed" in said and "the run has no end" in said and "audio s/s" in said
+    assert planned(capsys, "small")["tokenizer"]["assumed"] is False
+
+
 def test_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     command.succeed("plan", "--config", command.EXPERIMENTS / "pretrain" / "small.yaml")
     said = capsys.readouterr().out

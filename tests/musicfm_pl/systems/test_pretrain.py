@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import command
@@ -13,6 +14,7 @@ import pytest
 import scipy.stats
 import torch
 import torch.nn.functional as F
+from curves import scalars
 
 from data_modules import SAMPLE_RATE
 from data_modules.batches import PretrainBatch, masked_tokens
@@ -230,10 +232,15 @@ def test_mel_and_tokens_are_the_same_in_mixed_precision(num_books: int) -> None:
 
 
 def test_a_run_in_mixed_precision(prepared: Path, tmp_path: Path) -> None:
+    began = time.perf_counter()
     command.succeed(
         "fit", *command.pretraining(prepared, tmp_path, 2, "--trainer.precision", "bf16-mixed"),
         *("--throughput.warmup_batches", "0"),
     )  # fmt: skip
+    # Four clips of 5 s, in less time than all of this took.
+    took_s = time.perf_counter() - began
+    speeds = scalars(tmp_path)["throughput/audio_s_per_s"]
+    assert sorted(speeds) == [1, 2] and all(speed > 4 * 5 / took_s for speed in speeds.values())
     weights = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert {value.dtype for value in weights.values() if value.is_floating_point()} == {torch.float32}
 

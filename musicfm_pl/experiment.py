@@ -116,9 +116,19 @@ class ExperimentCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
     def before_instantiate_classes(self) -> None:
-        """Settles the run directory and the checkpoint to go on from."""
+        """Settles the run directory and the checkpoint to go on from.
+
+        Raises:
+            ValueError: Checkpoints are asked for that nothing would look at before they are written.
+        """
         config = self.config[self.subcommand]
         run_dir = Path(config.run_dir)
+        if self.subcommand == "fit" and config.checkpoint.save_weights_only:
+            raise ValueError(
+                "--checkpoint.save_weights_only: Lightning would write the best model without asking the guard whether "
+                "its weights are finite; leave it false. A pretraining run has its encoder's weights alone in "
+                "checkpoints/encoder.safetensors"
+            )
         config.trainer.default_root_dir = str(run_dir)
         config.checkpoint.dirpath = str(run_dir / "checkpoints")
         if config.ckpt_path is None:
@@ -146,7 +156,6 @@ class ExperimentCLI(LightningCLI):
         writers = [
             ResultsWriter(self.run_dir, config.name, config.role),
             PredictionWriter(self.run_dir),
-            EncoderWriter(self.run_dir),
         ]
         named = self.config_init[self.subcommand].trainer.callbacks or []
         # A bar is for eyes: a log gets lines.
@@ -163,9 +172,10 @@ class ExperimentCLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = CheckpointFiles()
-        # Behind the checkpoint of the best model, whose state is part of it.
+        # Behind the guard, which refuses weights that are no numbers, and the checkpoint of the best model, whose
+        # state is part of the last one.
         last = LastCheckpoint(self.run_dir / "checkpoints" / LAST, config.checkpoint.every_n_train_steps)
-        trainer.callbacks += [last, Preemption(last)]  # type: ignore[attr-defined]
+        trainer.callbacks += [EncoderWriter(self.run_dir), last, Preemption(last)]  # type: ignore[attr-defined]
         return trainer
 
     def before_test(self) -> None:

@@ -74,6 +74,8 @@ class MaskedTokenModel(L.LightningModule):
         self.register_buffer("_sums", torch.zeros(3), persistent=False)
         self._counts_QK: Tensor
         self.register_buffer("_counts_QK", torch.zeros(num_books, num_codes), persistent=False)
+        # Else DDP would put the first rank's in the place of all others' before each batch.
+        self._ddp_params_and_buffers_to_ignore = ["_sums", "_counts_QK"]
 
     def setup(self, stage: str) -> None:
         """Refuses rates, mel bands, mask blocks and tokens that do not fit together, and what cannot be compiled.

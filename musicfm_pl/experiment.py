@@ -13,11 +13,13 @@ from typing import Any
 import jsonargparse
 import lightning as L
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import ParallelStrategy
 
 import musicfm_pl.encoders.pretrained  # noqa: F401 - known by its short name: `--model.encoder Pretrained`
 from musicfm_pl.callbacks import EncoderWriter, PredictionWriter, ProgressLines, ResultsWriter, StepSeed
@@ -50,7 +52,7 @@ class SaveConfig(SaveConfigCallback):
             return
         path = Path(trainer.default_root_dir) / "config.yaml"
         if path.exists() and any((path.parent / "checkpoints").glob("*.ckpt")):
-            before = yaml.safe_load(path.read_text())
+            before = self._completed(yaml.safe_load(path.read_text()))
             now = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
             if differing := sorted(_differing(before, now)):
                 raise ValueError(
@@ -58,6 +60,13 @@ class SaveConfig(SaveConfigCallback):
                     f"those in its config.yaml, or name a new directory"
                 )
         super().setup(trainer, pl_module, stage)
+
+    def _completed(self, before: dict[str, Any]) -> dict[str, Any]:
+        """A record with the defaults of settings that have come into the code since it was written."""
+        try:
+            return dict(yaml.safe_load(self.parser.dump(self.parser.parse_object(before), skip_none=False)))
+        except ArgumentError:  # it has settings that there are no longer: those differ
+            return before
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
@@ -82,6 +91,8 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
     # same. The batch of a device follows from their number; the checkpoint has that of all. Protocols are of tests.
     movable = {"data.root", "data.corpus.root", "data.batch_size", "data.max_damaged", "model.protocols"}
     movable |= {"model.tokenizer.file", "model.tokenizer.teacher.run"}
+    # How it is computed, up to rounding: another machine may ask for another way.
+    movable |= {"model.compile_backend", "model.encoder.recomputed_blocks", "model.encoder.recomputed_layers"}
     return {
         key
         for key in (old.keys() | new.keys()) - movable
@@ -131,8 +142,10 @@ class ExperimentCLI(LightningCLI):
             )
         config.trainer.default_root_dir = str(run_dir)
         config.checkpoint.dirpath = str(run_dir / "checkpoints")
+        self.lock = RunLock(run_dir)
         if config.ckpt_path is None:
             found = checkpoint_of(run_dir, str(self.subcommand))
+            self.lock = RunLock(run_dir, goes_on_from=found or "the start")
             config.ckpt_path = None if found is None else str(found)
         config.weights_only = True
         if self.subcommand == "predict":
@@ -148,9 +161,6 @@ class ExperimentCLI(LightningCLI):
         if getattr(self.datamodule, "corpus", None) is not None:
             # The record says where the data of a corpus lie, and so which corpus the run is of.
             config.data.init_args.root = self.datamodule.root
-        if config.trainer.sync_batchnorm and config.trainer.accelerator == "cpu":
-            plugins = self.config_init[self.subcommand].trainer.plugins or []
-            kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), CrossRankNorm()]
         if config.trainer.logger in (None, True):
             kwargs["logger"] = TensorBoardLogger(self.run_dir, name="", version="")
         writers = [
@@ -167,11 +177,14 @@ class ExperimentCLI(LightningCLI):
             else [ProgressLines()]
         )
         seed = StepSeed(int(config.seed_everything or 0))
-        lock = RunLock(self.run_dir)
-        kwargs["callbacks"] = [*(named if isinstance(named, list) else [named]), lock, seed, *writers, *lines]
+        kwargs["callbacks"] = [*(named if isinstance(named, list) else [named]), self.lock, seed, *writers, *lines]
         trainer = super().instantiate_trainer(**kwargs)
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = CheckpointFiles()
+        # Only here it is known which accelerator `auto` is.
+        strategy = trainer.strategy
+        if isinstance(strategy, ParallelStrategy) and isinstance(trainer.accelerator, CPUAccelerator):
+            strategy._layer_sync = strategy._layer_sync and CrossRankNorm()
         # Behind the guard, which refuses weights that are no numbers, and the checkpoint of the best model, whose
         # state is part of the last one.
         last = LastCheckpoint(self.run_dir / "checkpoints" / LAST, config.checkpoint.every_n_train_steps)

@@ -19,6 +19,8 @@ from data_modules.order import Place, mixed_seed, permutation
 from data_modules.shards import Prepared
 from data_modules.spans import Spans
 
+NOT_COUNTED = -1
+"""Seed of a clip that is there to make shares even."""
 MAX_ATTEMPTS = 8
 """Damaged records in the place of one clip, one after another: then there is no point in looking for a sound one."""
 
@@ -167,7 +169,10 @@ def clips_of(entries: Sequence[Entry], clip_s: float) -> NDArray[np.int64]:
 
 
 class GridClips(Dataset[Clip]):
-    """The same clips every time: each track cut end to end; a rest shorter than a clip is left out."""
+    """The same clips every time: each track cut end to end; a rest shorter than a clip is left out.
+
+    Items beyond the last are the first ones over again, with the seed `NOT_COUNTED`.
+    """
 
     def __init__(
         self, entries: Sequence[Entry], source: Source, clip_s: float, seed: int, with_labels: bool = False
@@ -197,7 +202,7 @@ class GridClips(Dataset[Clip]):
 
     def __getitems__(self, items: Sequence[int]) -> list[Clip]:
         """A batch: what a source can fetch at once, it does."""
-        self.source.expect([(*self._crop(item), self.clip_s) for item in items])
+        self.source.expect([(*self._crop(item % len(self)), self.clip_s) for item in items])
         return [self._clip(item) for item in items]
 
     def _clip(self, item: int) -> Clip:
@@ -206,7 +211,7 @@ class GridClips(Dataset[Clip]):
         while True:
             entry, start_s = self._crop((item + len(problems)) % len(self))
             try:
-                seed = mixed_seed(self.seed, item)
+                seed = mixed_seed(self.seed, item) if item < len(self) else NOT_COUNTED
                 clip = cut(entry, self.source, start_s, self.clip_s, seed, self.with_labels)
                 return clip._replace(problems=tuple(problems))
             except BadRecord as problem:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, DistributedSampler, Sampler
 
 
 def mixed_seed(*parts: int) -> int:
@@ -92,6 +92,26 @@ class ResumableSampler(Sampler[Place]):
         """What a rank is given in its batch of that number, counted over all epochs."""
         first = batch * self.global_batch + rank * self.local_batch
         return range(first, first + self.local_batch)
+
+
+@final
+class EvenShares(DistributedSampler[Any]):
+    """Every so-manieth item for each rank, in order, and as many for all: ranks wait for each other batch by batch.
+
+    Where they do not come out even, the last item of some ranks lies beyond the end. torch's own would give the first
+    ones over again, unmarked, and they would count twice.
+
+    Args:
+        items: What is shared out.
+        world_size: Number of processes.
+        rank: Of this process.
+    """
+
+    def __init__(self, items: Dataset[Any], world_size: int, rank: int) -> None:
+        super().__init__(items, num_replicas=world_size, rank=rank, shuffle=False)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.rank, self.total_size, self.num_replicas))
 
 
 def check_global_batch(before: int | None, now: int, world_size: int) -> None:

@@ -11,12 +11,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from data_modules.batches import PretrainBatch
-from data_modules.clips import Clip, GridClips, RandomClips, Samples
+from data_modules.clips import NOT_COUNTED, Clip, GridClips, RandomClips, Samples
 from data_modules.corpora.base import Corpus
 from data_modules.damage import Damage
 from data_modules.masking import Masking, WaveNoise
 from data_modules.mel import LogMel
-from data_modules.order import ResumableSampler, check_global_batch, mixed_seed
+from data_modules.order import EvenShares, ResumableSampler, check_global_batch, mixed_seed
 from data_modules.prepare import folder_of, prepare_for_run
 from data_modules.reading_processes import leave_signals_to_trainer
 from data_modules.remote import Remote
@@ -143,12 +143,13 @@ class PretrainData(L.LightningDataModule):
         return clips, sampler
 
     def val_dataloader(self) -> DataLoader[Clip]:
-        """The same clips, with the same masks, at every validation."""
+        """The same clips, with the same masks, at every validation; each rank has its share of them."""
         clips = GridClips(self.prepared.tracks("val"), Samples(self.prepared), self.clip_s, self.seed)
         clips.thin(self.max_val_clips)
-        return self._loader(clips, None)
+        rank = 0 if self.trainer is None else self.trainer.global_rank
+        return self._loader(clips, EvenShares(clips, self._world_size, rank))
 
-    def _loader(self, clips: RandomClips | GridClips, sampler: ResumableSampler | None) -> DataLoader[Clip]:
+    def _loader(self, clips: RandomClips | GridClips, sampler: ResumableSampler | EvenShares) -> DataLoader[Clip]:
         return DataLoader(
             clips,
             batch_size=self.batch_size,
@@ -161,13 +162,20 @@ class PretrainData(L.LightningDataModule):
         )
 
     def on_after_batch_transfer(self, batch: RawBatch, dataloader_idx: int) -> PretrainBatch:
-        """Masking and mel, on the device; each clip's mask is its own, whatever clips are beside it."""
+        """Masking and mel, on the device; each clip's mask is its own, whatever clips are beside it.
+
+        In a clip that makes shares even nothing counts as masked, and so nothing is scored.
+        """
         samples_BN, seeds, problems = batch
         self._damage.count(len(seeds), problems)
         device = samples_BN.device
-        generators = [torch.Generator(device).manual_seed(mixed_seed(seed, 1)) for seed in seeds]
+        generators = [torch.Generator(device).manual_seed(mixed_seed(max(seed, 0), 1)) for seed in seeds]
         with torch.no_grad():
-            return PretrainBatch(*self.masking(samples_BN.float() / 32768.0, self.features.to(device), generators))
+            clips = PretrainBatch(*self.masking(samples_BN.float() / 32768.0, self.features.to(device), generators))
+            if NOT_COUNTED in seeds:
+                counts_B1 = torch.tensor([[seed != NOT_COUNTED] for seed in seeds], device=device)
+                clips = clips._replace(mask_BF=clips.mask_BF & counts_B1)
+        return clips
 
     def teardown(self, stage: str) -> None:
         """Says what was set aside."""

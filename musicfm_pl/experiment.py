@@ -6,7 +6,7 @@ import itertools
 import logging
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,21 @@ import lightning as L
 import yaml
 from jsonargparse import ArgumentParser
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import ParallelStrategy
 
 import musicfm_pl.encoders.pretrained  # noqa: F401 - known by its short name: `--model.encoder Pretrained`
 from musicfm_pl.callbacks import EncoderWriter, PredictionWriter, ProgressLines, ResultsWriter, StepSeed
 from musicfm_pl.checkpoint_files import LAST, CheckpointFiles, checkpoint_of
 from musicfm_pl.config import expand_extends, last_config, layers, run_directory
+from musicfm_pl.config_record import SaveConfig
 from musicfm_pl.data_arguments import settle_data_arguments
 from musicfm_pl.guard import TrainingGuard
 from musicfm_pl.last_checkpoint import LastCheckpoint
 from musicfm_pl.preemption import Preemption, preemptible
-from musicfm_pl.provenance import IGNORED_KEYS
 from musicfm_pl.results import ResultError, Role, read_result
 from musicfm_pl.run_lock import RunLock
 from musicfm_pl.systems.cross_rank_norm import CrossRankNorm
@@ -35,58 +37,6 @@ from musicfm_pl.systems.pretrain import MaskedTokenModel
 from musicfm_pl.throughput import Throughput
 
 jsonargparse.set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
-
-
-class SaveConfig(SaveConfigCallback):
-    """Writes `config.yaml` into the run directory, when a run is trained and at no other time."""
-
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """See `Callback.setup`.
-
-        Raises:
-            ValueError: The directory holds a run with another model, other data or another seed.
-        """
-        if stage != "fit":
-            return
-        path = Path(trainer.default_root_dir) / "config.yaml"
-        if path.exists() and any((path.parent / "checkpoints").glob("*.ckpt")):
-            before = yaml.safe_load(path.read_text())
-            now = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
-            if differing := sorted(_differing(before, now)):
-                raise ValueError(
-                    f"--run_dir: {path.parent} holds a run with other settings ({', '.join(differing)}); go on with "
-                    f"those in its config.yaml, or name a new directory"
-                )
-        super().setup(trainer, pl_module, stage)
-
-
-def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
-    """Keys of model, data and seed by which two configurations train differently; a run may be made longer."""
-
-    def leaves(value: Any, key: str) -> dict[str, Any]:
-        if isinstance(value, Mapping):
-            below = [(f"{key}.{name}".removesuffix(".init_args"), item) for name, item in value.items()]
-            return {
-                k: v
-                for name, item in below
-                if name.split(".")[-1] not in IGNORED_KEYS
-                for k, v in leaves(item, name).items()
-            }
-        return {key: value}
-
-    old, new = (
-        {k: v for part in ("model", "data", "seed_everything") for k, v in leaves(c.get(part), part).items()}
-        for c in (before, now)
-    )
-    # Data and files of tokens may move: mel statistics and digests in the checkpoint tell whether they are still the
-    # same. The batch of a device follows from their number; the checkpoint has that of all. Protocols are of tests.
-    movable = {"data.root", "data.corpus.root", "data.batch_size", "data.max_damaged", "model.protocols"}
-    movable |= {"model.tokenizer.file", "model.tokenizer.teacher.run"}
-    return {
-        key
-        for key in (old.keys() | new.keys()) - movable
-        if old.get(key) != new.get(key) and not f"{key}.".startswith("data.remote.")
-    }
 
 
 class ExperimentCLI(LightningCLI):
@@ -116,13 +66,25 @@ class ExperimentCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.init_args.seed")
 
     def before_instantiate_classes(self) -> None:
-        """Settles the run directory and the checkpoint to go on from."""
+        """Settles the run directory and the checkpoint to go on from.
+
+        Raises:
+            ValueError: Checkpoints are asked for that nothing would look at before they are written.
+        """
         config = self.config[self.subcommand]
         run_dir = Path(config.run_dir)
+        if self.subcommand == "fit" and config.checkpoint.save_weights_only:
+            raise ValueError(
+                "--checkpoint.save_weights_only: Lightning would write the best model without asking the guard whether "
+                "its weights are finite; leave it false. A pretraining run has its encoder's weights alone in "
+                "checkpoints/encoder.safetensors"
+            )
         config.trainer.default_root_dir = str(run_dir)
         config.checkpoint.dirpath = str(run_dir / "checkpoints")
+        self.lock = RunLock(run_dir)
         if config.ckpt_path is None:
             found = checkpoint_of(run_dir, str(self.subcommand))
+            self.lock = RunLock(run_dir, goes_on_from=found or "the start")
             config.ckpt_path = None if found is None else str(found)
         config.weights_only = True
         if self.subcommand == "predict":
@@ -138,15 +100,11 @@ class ExperimentCLI(LightningCLI):
         if getattr(self.datamodule, "corpus", None) is not None:
             # The record says where the data of a corpus lie, and so which corpus the run is of.
             config.data.init_args.root = self.datamodule.root
-        if config.trainer.sync_batchnorm and config.trainer.accelerator == "cpu":
-            plugins = self.config_init[self.subcommand].trainer.plugins or []
-            kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), CrossRankNorm()]
         if config.trainer.logger in (None, True):
             kwargs["logger"] = TensorBoardLogger(self.run_dir, name="", version="")
         writers = [
             ResultsWriter(self.run_dir, config.name, config.role),
             PredictionWriter(self.run_dir),
-            EncoderWriter(self.run_dir),
         ]
         named = self.config_init[self.subcommand].trainer.callbacks or []
         # A bar is for eyes: a log gets lines.
@@ -158,14 +116,18 @@ class ExperimentCLI(LightningCLI):
             else [ProgressLines()]
         )
         seed = StepSeed(int(config.seed_everything or 0))
-        lock = RunLock(self.run_dir)
-        kwargs["callbacks"] = [*(named if isinstance(named, list) else [named]), lock, seed, *writers, *lines]
+        kwargs["callbacks"] = [*(named if isinstance(named, list) else [named]), self.lock, seed, *writers, *lines]
         trainer = super().instantiate_trainer(**kwargs)
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = CheckpointFiles()
-        # Behind the checkpoint of the best model, whose state is part of it.
+        # Only here it is known which accelerator `auto` is.
+        strategy = trainer.strategy
+        if isinstance(strategy, ParallelStrategy) and isinstance(trainer.accelerator, CPUAccelerator):
+            strategy._layer_sync = strategy._layer_sync and CrossRankNorm()
+        # Behind the guard, which refuses weights that are no numbers, and the checkpoint of the best model, whose
+        # state is part of the last one.
         last = LastCheckpoint(self.run_dir / "checkpoints" / LAST, config.checkpoint.every_n_train_steps)
-        trainer.callbacks += [last, Preemption(last)]  # type: ignore[attr-defined]
+        trainer.callbacks += [EncoderWriter(self.run_dir), last, Preemption(last)]  # type: ignore[attr-defined]
         return trainer
 
     def before_test(self) -> None:

@@ -100,9 +100,23 @@ class TrainingGuard(L.Callback):
         self._normal.extend((loss, norm) for loss, norm in state_dict["normal"])
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Refuses fp16, whose gradients overflow by design."""
-        if stage == "fit" and trainer.precision == "16-mixed":
-            raise ValueError("trainer.precision: 16-mixed has no range for this training; choose bf16-mixed or 32-true")
+        """Refuses fp16, whose gradients overflow by design, and in pretraining all that would round the tokenizer.
+
+        Raises:
+            ValueError: The precision is such; the message names others.
+        """
+        if stage != "fit":
+            return
+        if trainer.precision in ("16-mixed", "16-true"):
+            raise ValueError(
+                f"trainer.precision: {trainer.precision} has no range for this training; choose bf16-mixed or 32-true"
+            )
+        exact = ("32-true", "64-true", "bf16-mixed")
+        if isinstance(pl_module, MaskedTokenModel) and trainer.precision not in exact:
+            raise ValueError(
+                f"trainer.precision: {trainer.precision} would round the tokenizer and with it the targets, which are "
+                f"made in float32; choose bf16-mixed or 32-true"
+            )
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """What a skipped first step would go back to."""
@@ -125,14 +139,15 @@ class TrainingGuard(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         """Judges the step; it is skipped by taking its gradients away."""
+        given, batches = self._losses, self._batches
+        self._losses, self._batches = [], []
         if not isinstance(pl_module, MaskedTokenModel):
             return
-        losses, batches = torch.stack([loss.float() for loss in self._losses]), self._batches
-        self._losses, self._batches = [], []
-        mean = trainer.strategy.reduce(losses.mean(), reduce_op="mean")
-        assert isinstance(mean, Tensor)
-        # One wait for the device, for both.
-        loss, norm = torch.stack([mean, _norm(pl_module)]).tolist()
+        losses = torch.stack([loss.float() for loss in given])
+        # One exchange and one wait for the device, for both; a norm that one rank alone finds too large is all ranks'.
+        both = trainer.strategy.reduce(torch.stack([losses.mean(), _norm(pl_module)]), reduce_op="mean")
+        assert isinstance(both, Tensor)
+        loss, norm = both.tolist()
         faults = self._faults(loss, norm)
         action = "go on"
         if faults:

@@ -16,6 +16,7 @@ import pytest
 from same_run import assert_same, checkpoint, logged
 
 from musicfm_pl.checkpoint_files import damage
+from musicfm_pl.encoders.encoder_file import read_encoder
 
 STEPS = 6
 OFTEN = ("--checkpoint.every_n_train_steps", "1")
@@ -67,6 +68,8 @@ def test_full_disk_while_a_checkpoint_is_written(
     assert too_large != "last.ckpt" or "the one before it is untouched" in said
     assert damage(last) is None
     assert checkpoint(tmp_path)["global_step"] == 3
+    alone = read_encoder(last.with_name("encoder.safetensors"))
+    assert alone.step == (3 if too_large == "encoder.safetensors" else 4), "it is written first"
     assert sorted(file.name for file in last.parent.iterdir()) == ["encoder.safetensors", "last.ckpt", "previous.ckpt"]
     command.succeed("fit", *arguments)
     assert_same(tmp_path, whole)

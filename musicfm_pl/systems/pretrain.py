@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 
 from data_modules.batches import PretrainBatch, masked_tokens
 from data_modules.pretrain import PretrainData
@@ -73,9 +74,17 @@ class MaskedTokenModel(L.LightningModule):
         self.register_buffer("_sums", torch.zeros(3), persistent=False)
         self._counts_QK: Tensor
         self.register_buffer("_counts_QK", torch.zeros(num_books, num_codes), persistent=False)
+        # Else DDP would put the first rank's in the place of all others' before each batch.
+        self._ddp_params_and_buffers_to_ignore = ["_sums", "_counts_QK"]
 
     def setup(self, stage: str) -> None:
-        """Refuses rates, mel bands, mask blocks and tokens that do not fit together."""
+        """Refuses rates, mel bands, mask blocks and tokens that do not fit together, and what cannot be compiled.
+
+        Raises:
+            ValueError: The message names the settings.
+        """
+        if stage == "fit":
+            self._check_compiled()
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(data, PretrainData):
             raise ValueError(f"data: masked token modelling needs PretrainData, not {type(data).__name__}")
@@ -93,10 +102,26 @@ class MaskedTokenModel(L.LightningModule):
             )
         self.tokenizer.check_mel(data.mel_settings())
 
+    def _check_compiled(self) -> None:
+        strategy = self.trainer.strategy
+        if self.compile_backend is None:
+            return
+        if isinstance(strategy, ModelParallelStrategy):
+            hindrance, remedy = "trainer.strategy: weights spread over the GPUs", "take strategy ddp"
+        elif self.trainer.world_size > 1 and getattr(strategy, "_layer_sync", None) is not None:
+            hindrance, remedy = "trainer.sync_batchnorm on several devices", "set sync_batchnorm to false"
+        else:
+            return
+        raise ValueError(
+            f"model.compile_backend: the encoder is compiled as one graph, which {hindrance} break into pieces; "
+            f"{remedy}, or leave compile_backend out"
+        )
+
     def configure_model(self) -> None:
         """Spreads the model over the ranks, if that is the strategy."""
         strategy = self.trainer.strategy
-        if isinstance(strategy, ModelParallelStrategy):
+        # A validation follows the training in the same process: what is spread already stays as it is.
+        if isinstance(strategy, ModelParallelStrategy) and not isinstance(self.encoder, FSDPModule):
             if strategy._layer_sync is not None:  # Lightning sees to it under DDP alone
                 strategy._layer_sync.apply(self)
             assert self.device_mesh is not None

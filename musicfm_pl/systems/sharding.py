@@ -7,7 +7,7 @@ from typing import final
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import fully_shard
 
 from musicfm_pl.encoders.base import Encoder
 
@@ -48,8 +48,6 @@ def parallelize(encoder: Encoder, prediction: nn.Module, mesh: DeviceMesh) -> No
         prediction: Called after it.
         mesh: Of one dimension.
     """
-    if isinstance(encoder, FSDPModule):  # a validation follows the training in the same process
-        return
     for parameter in encoder.parameters():
         parameter.data = parameter.data.contiguous()  # FSDP2 takes no weights in channels-last order
     for name, module in list(encoder.named_children()):

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from data_modules import SAMPLE_RATE
-from data_modules.clips import GridClips, RandomClips, Samples, WholeTracks, cut
+from data_modules.clips import NOT_COUNTED, GridClips, RandomClips, Samples, WholeTracks, cut
 from data_modules.index import Entry
-from data_modules.order import ResumableSampler, mixed_seed
+from data_modules.order import EvenShares, ResumableSampler, mixed_seed
 from data_modules.shards import Prepared
 from data_modules.spans import Spans
 
@@ -96,6 +96,21 @@ def test_the_grid_is_the_same_every_time(entries: Sequence[Entry], clip_s: float
     for clip in made:
         assert clip.start_s == pytest.approx(round(clip.start_s / clip_s) * clip_s, abs=1 / SAMPLE_RATE)
     assert [clips[item].seed for item in range(len(clips))] == [clip.seed for clip in made]
+
+
+@given(ENTRIES, st.integers(1, 5), st.integers(1, 12))
+def test_ranks_share_the_grid(entries: Sequence[Entry], world_size: int, most: int) -> None:
+    """Each clip once, as many items for all; what is over counts nowhere."""
+    clips = GridClips(entries, Times(), 5.0, seed=0)
+    clips.thin(most)
+    shares = [list(EvenShares(clips, world_size, rank)) for rank in range(world_size)]
+    assert (
+        {len(share) for share in shares}
+        == {-(-len(clips) // world_size)}
+        == {len(EvenShares(clips, world_size, rank)) for rank in range(world_size)}
+    )
+    seeds = [clip.seed for share in shares for clip in clips.__getitems__(share)]
+    assert sorted(seed for seed in seeds if seed != NOT_COUNTED) == sorted(clips[i].seed for i in range(len(clips)))
 
 
 @given(st.floats(0, 50), st.sampled_from([25.0, 50.0, 75.0, float(SAMPLE_RATE)]))

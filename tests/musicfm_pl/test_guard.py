@@ -12,6 +12,7 @@ import torch
 from curves import scalars
 
 from data_modules.pretrain import PretrainData
+from musicfm_pl.encoders.encoder_file import read_encoder
 from musicfm_pl.guard import TrainingGuard
 from musicfm_pl.results import read_result
 
@@ -115,16 +116,44 @@ def test_one_batch_of_several_spoils_the_step(prepared: Path, tmp_path: Path) ->
     assert [(batch["batch"], batch["loss"] == "nan") for batch in record["batches"]] == [(2, True), (3, False)]
 
 
-def test_weights_that_are_no_numbers_are_refused(prepared: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("weight", ["prediction.weight", "encoder.norm.weight"])
+def test_weights_that_are_no_numbers_are_refused(prepared: Path, tmp_path: Path, weight: str) -> None:
     run = tmp_path / "run"
     spoil = ("--trainer.callbacks+=poison.SpoilWeights", "--trainer.callbacks.step", "3")
-    code, said = command.fail("fit", *command.pretraining(prepared, run, 5, *spoil, *OFTEN))
+    arguments = command.pretraining(prepared, run, 5, *spoil, "--trainer.callbacks.weight", weight, *OFTEN)
+    code, said = command.fail("fit", *arguments)
     assert code == 2
-    assert "no checkpoint is written" in said and "prediction.weight" in said
+    assert "no checkpoint is written" in said and weight in said
     saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     assert saved["global_step"] == 2
     assert all(value.isfinite().all() for value in saved["state_dict"].values())
+    alone = read_encoder(run / "checkpoints" / "encoder.safetensors")
+    assert alone.step == 2
+    assert all(value.isfinite().all() for value in alone.weights.values())
     assert not (run / "results.json").exists()
+
+
+def test_checkpoints_that_nothing_looks_at_are_refused(prepared: Path, tmp_path: Path) -> None:
+    """Lightning asks no callback before it saves weights alone."""
+    run = tmp_path / "run"
+    arguments = command.pretraining(prepared, run, 2, "--checkpoint.save_weights_only", "true")
+    code, said = command.fail("fit", *arguments)
+    assert code == 2
+    assert "--checkpoint.save_weights_only" in said and "leave it false" in said
+    assert not run.exists()
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
+def test_precisions_that_spoil_the_targets_or_overflow(prepared: Path, tmp_path: Path, precision: str) -> None:
+    arguments = command.pretraining(prepared, tmp_path / "run", 2, "--trainer.precision", precision)
+    code, said = command.fail("fit", *arguments)
+    assert code == 2
+    assert f"trainer.precision: {precision}" in said and "choose bf16-mixed or 32-true" in said
+
+
+def test_a_task_is_not_judged_and_nothing_piles_up(prepared: Path, tmp_path: Path) -> None:
+    arguments = command.probing("key", prepared, tmp_path / "run", *command.encoder("MelFrames"))
+    command.succeed("fit", *arguments, "--trainer.callbacks+=poison.NothingKept")
 
 
 @pytest.mark.parametrize(

@@ -140,12 +140,37 @@ def test_two_at_a_time_are_refused(prepared: Path, tmp_path: Path) -> None:
         [sys.executable, "-c", HOLD, str(tmp_path / ".fit.lock")], stdout=subprocess.PIPE, stdin=subprocess.PIPE
     )
     assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
-    trainer = SimpleNamespace(is_global_zero=True)
+    said: list[str] = []
+    trainer = SimpleNamespace(is_global_zero=True, print=said.append)
     with pytest.raises(ValueError, match="is being trained by another process \\(the holder\\)"):
-        RunLock(tmp_path, wait_s=0.1).setup(trainer, None, "fit")  # type: ignore[arg-type]
+        RunLock(tmp_path, wait_s=1.1).setup(trainer, None, "fit")  # type: ignore[arg-type]
+    assert said == [f"waiting for the holder, which trains in {tmp_path}: 1.1 s at most"]
     holder.communicate()
     command.succeed("fit", *command.pretraining(prepared, tmp_path, 1))
     assert "process" in (tmp_path / ".fit.lock").read_text()
+
+
+def test_a_run_that_was_trained_while_another_waited(tmp_path: Path) -> None:
+    """What was found before the lock was held is not what there is: beginning anew would write over it."""
+    trainer = SimpleNamespace(is_global_zero=True)
+    checkpoints = tmp_path / "checkpoints"
+    checkpoints.mkdir()
+    last, previous = checkpoints / "last.ckpt", checkpoints / "previous.ckpt"
+
+    def take(goes_on_from: Path | str | None) -> None:
+        lock = RunLock(tmp_path, goes_on_from=goes_on_from)  # type: ignore[arg-type]
+        lock.setup(trainer, None, "fit")  # type: ignore[arg-type]
+        lock.teardown(trainer, None, "fit")  # type: ignore[arg-type]
+
+    take("the start")
+    previous.touch()
+    take(previous)
+    last.touch()
+    for before in ("the start", previous):
+        with pytest.raises(ValueError, match=f"it stands at {last}, not at {before}; give the same command again"):
+            take(before)
+    take(last)
+    take(None)
 
 
 HOLD = """

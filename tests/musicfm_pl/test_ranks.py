@@ -26,7 +26,8 @@ SAME = (
         "--checkpoint.every_n_train_steps",
         "2",
     ),
-    *("--trainer.val_check_interval", "100"),
+    # Three clips: the second rank has one less.
+    *("--trainer.val_check_interval", "2", "--data.max_val_clips", "3"),
 )
 
 
@@ -101,11 +102,25 @@ def test_two_ranks_follow_one(strategy: str, one_rank: Path, request: pytest.Fix
     assert of_two["val_loss"] == pytest.approx(of_one["val_loss"], rel=5e-3)
 
 
+@pytest.mark.parametrize("strategy", ["copied", "spread"])
+def test_ranks_divide_a_validation(strategy: str, one_rank: Path, request: pytest.FixtureRequest) -> None:
+    """Amid the training, where DDP makes buffers alike; tokens do not depend on what was learnt."""
+    one, two = scalars(one_rank), scalars(request.getfixturevalue(strategy))
+    of_tokens = [name for name in one if name.startswith("val/") and "loss" not in name and "accuracy" not in name]
+    assert len(of_tokens) >= 2
+    for name in of_tokens:
+        assert len(one[name]) == STEPS // 2 + 1, "and the one that follows"
+        assert two[name] == pytest.approx(one[name], rel=1e-6), name
+    assert two["val/loss"] == pytest.approx(one["val/loss"], rel=5e-3)
+
+
 def test_ranks_skip_a_step_together(prepared: Path, tmp_path: Path) -> None:
     """The second rank's third batch is spoiled; masks are random, and so other ones on each."""
     run = tmp_path / "run"
     spoil = ("--trainer.callbacks+=poison.Spoil", "--trainer.callbacks.batch", "2", "--trainer.callbacks.rank", "1")
-    done = two_ranks(prepared, run, "ddp", *spoil)
+    # Without a GPU `auto` is the CPU, whose BatchNorm over ranks is ours.
+    accelerator = ("--trainer.accelerator", "cpu" if torch.accelerator.is_available() else "auto")
+    done = two_ranks(prepared, run, "ddp", *spoil, *accelerator)
     assert done.returncode == 0, done.stderr[-3000:]
     (file,) = (run / "bad_batches").iterdir()
     batches = json.loads(file.read_text())["batches"]

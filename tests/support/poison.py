@@ -11,6 +11,7 @@ from torch import Tensor
 from data_modules.batches import PretrainBatch
 from data_modules.masking import Masking
 from data_modules.mel import LogMel
+from musicfm_pl.guard import TrainingGuard
 
 
 class Spoil(L.Callback):
@@ -40,17 +41,30 @@ class SpoilWeights(L.Callback):
 
     Args:
         step: After which.
+        weight: Its name; the first value of it becomes NaN.
     """
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, weight: str = "prediction.weight") -> None:
         self.step = step
+        self.weight = weight
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
         if trainer.global_step == self.step:
             with torch.no_grad():
-                pl_module.prediction.weight[0, 0] = torch.nan
+                pl_module.get_parameter(self.weight).view(-1)[0] = torch.nan
+
+
+class NothingKept(L.Callback):
+    """Sees to it that the guard holds nothing of a step that is over."""
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        (guard,) = (callback for callback in trainer.callbacks if isinstance(callback, TrainingGuard))  # type: ignore[attr-defined]
+        if guard._losses or guard._batches:
+            raise ValueError(f"the guard keeps {len(guard._losses)} losses and {len(guard._batches)} batches")
 
 
 class Remember(L.Callback):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import command
 import lightning as L
@@ -13,8 +15,12 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from curves import scalars
+from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule
 
 from data_modules import SAMPLE_RATE
 from data_modules.batches import PretrainBatch, masked_tokens
@@ -25,6 +31,7 @@ from musicfm_pl.encoders.bert import Bert
 from musicfm_pl.encoders.conformer import Conformer
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 from musicfm_pl.systems.schedule import warmup_cosine
+from musicfm_pl.systems.sharding import Sharded
 from musicfm_pl.tokenizers.random_projection import RandomProjection
 
 RATES = {25: (240, (2, 2)), 50: (240, (2, 1)), 75: (320, (1, 1))}
@@ -290,3 +297,45 @@ def test_compiled_training_is_one_graph_whatever_is_masked() -> None:
     np.testing.assert_allclose(losses["compiled"], losses["eager"], rtol=1e-4)
     assert counters["stats"]["unique_graphs"] == 1 and not counters["graph_break"] and not counters["recompiles"]
     assert not any("compiled" in name for name in compiled.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("strategy", "sync_batchnorm", "said"),
+    [
+        ("ddp", True, "trainer.sync_batchnorm on several devices break into pieces; set sync_batchnorm to false"),
+        (Sharded(process_group_backend="gloo"), False, "weights spread over the GPUs break into pieces; take strategy"),
+    ],
+)
+def test_what_cannot_be_one_graph_is_refused(strategy: str | Sharded, sync_batchnorm: bool, said: str) -> None:
+    """Exchanges between ranks within the encoder, which the compiler does not take into a graph."""
+    system = model((2, 2))
+    system.trainer = L.Trainer(
+        accelerator="cpu", devices=2, strategy=strategy, sync_batchnorm=sync_batchnorm, logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    system.compile_backend = "eager"
+    with pytest.raises(ValueError, match=f"model.compile_backend: .*{said}"):
+        system.setup("fit")
+
+
+@pytest.fixture
+def group_of_one() -> Iterator[None]:
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def test_a_model_is_spread_once(group_of_one: None) -> None:
+    """A validation after the training asks again, when its parts must stay the ones that were trained."""
+    system = model((2, 2))
+    strategy = Sharded()
+    strategy._layer_sync = TorchSyncBatchNorm()
+    system.trainer = SimpleNamespace(strategy=strategy)  # type: ignore[assignment]
+    system._device_mesh = init_device_mesh("cpu", (1, 1), mesh_dim_names=("data_parallel", "tensor_parallel"))
+    system.configure_model()
+    before = [*system.modules()]
+    assert any(isinstance(module, torch.nn.SyncBatchNorm) for module in before)
+    assert isinstance(system.encoder, FSDPModule)
+    system.configure_model()
+    after = [*system.modules()]
+    assert len(after) == len(before) and all(one is other for one, other in zip(after, before, strict=True))

@@ -14,7 +14,7 @@ from musicfm_pl.analysis.leads import leads
 from musicfm_pl.analysis.published import published, published_arms
 from musicfm_pl.analysis.rate_length import rate_length_maps
 from musicfm_pl.analysis.relation_file import Relation, read_relations
-from musicfm_pl.analysis.relations import report, reports
+from musicfm_pl.analysis.relations import Report, report, reports
 from musicfm_pl.analysis.sources import source
 from musicfm_pl.layer_map import layer_maps
 from musicfm_pl.leaderboard_html import page
@@ -133,14 +133,26 @@ def build(
         published_rows=rows,
         made_with=_made_with(runs),
         num_runs=len(runs),
-        reports=(
-            *reports(runs, origins, relations),
-            report(f"the published table ({PUBLISHED_SOURCE})", published_arms(), relations, published=True),
-        ),
+        reports=_answered(runs, origins, relations),
         rate_length_maps=rate_length_maps(runs, origins),
         curves=curves(runs, origins),
         attributions=attributions(runs, origins),
     )
+
+
+def _answered(
+    runs: Sequence[RunResult], origins: Mapping[str, Origin], relations: Sequence[Relation]
+) -> tuple[Report, ...]:
+    """Reports that answer something, and then that of the published table for comparison; `relations` gives all."""
+    answered = [
+        found
+        for found in reports(runs, origins, relations)
+        if any(answer.verdict != "not enough runs" for answer in found.answers)
+    ]
+    if not answered:
+        return ()
+    title = f"the published table ({PUBLISHED_SOURCE})"
+    return (*answered, report(title, published_arms(), relations, published=True))
 
 
 def _table(runs: Sequence[RunResult], origins: Mapping[str, Origin], out: Path) -> Table:

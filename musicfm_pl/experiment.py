@@ -175,8 +175,9 @@ def run_experiment(command: str, arguments: Sequence[str]) -> None:
     try:
         with preemptible():
             _run_cli()
-    except RuntimeError as error:
-        if "DataLoader worker" in str(error):
+    except (RuntimeError, ConnectionResetError) as error:
+        # Whichever comes first: that the process is gone, or that its pipe is.
+        if isinstance(error, ConnectionResetError) or "DataLoader worker" in str(error):
             raise ChildProcessError(
                 f"{error} A process that reads clips has died, most often for want of memory. The same command goes on "
                 f"from the last checkpoint; --data.num_workers sets how many such processes there are"

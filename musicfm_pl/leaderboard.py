@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -155,12 +156,17 @@ def _answered(
     return (*answered, report(title, published_arms(), relations, published=True))
 
 
+def _naturally(label: str) -> list[tuple[int, str]]:
+    """For sorting: layer 2 comes before layer 10."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", label)]
+
+
 def _table(runs: Sequence[RunResult], origins: Mapping[str, Origin], out: Path) -> Table:
     first = runs[0]
     columns = PRETRAIN_FIGURES if first.stage == "pretrain" else _columns(runs)
     made = sorted(
         (made for group in grouped(runs, lambda r: (r.name, r.role)).values() for made in rows_of(group, columns)),
-        key=lambda made: (made[0].role != "encoder", made[0].label),
+        key=lambda made: (made[0].role != "encoder", _naturally(made[0].label)),
     )
     rows = [row for row, _, _ in made]
     sources = {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from data_modules.shards import written_aside
+
+if TYPE_CHECKING:  # tables are made from what such files say of themselves, and without torch
+    from torch import Tensor
 
 FILE = "encoder.safetensors"
 """Its name in `checkpoints/`."""
@@ -71,6 +72,8 @@ def write_encoder(file: Path, found: EncoderFile) -> None:
     Raises:
         OSError: It cannot be written; what was there before is untouched.
     """
+    from safetensors.torch import save
+
     about = {"config": json.dumps(found.config), "mel": json.dumps(found.mel), "step": str(found.step)}
     # In plain memory order: how the weights lie is the encoder's own affair.
     weights = {name: value.detach().cpu().contiguous() for name, value in found.weights.items()}

@@ -19,7 +19,12 @@ from data_modules.storage import Range, ShardFolder, range_of
 _log = logging.getLogger(__name__)
 _R = TypeVar("_R")
 
-_PERMANENT = (FileNotFoundError, PermissionError, NotImplementedError, ImportError, BadRecord)
+
+class UnsuitableServer(OSError):
+    """A server that does not give parts of files: clips cannot be read from it."""
+
+
+_PERMANENT = (FileNotFoundError, PermissionError, UnsuitableServer, ImportError, BadRecord)
 _CREDENTIALS = "NoCredentialsError"  # of botocore, which need not be installed
 _WORTH_RETRYING = (408, 425, 429)
 """Of the answers by which HTTP says that it is the client's fault: too slow, too early, too many."""
@@ -135,7 +140,10 @@ class RemoteFolder(ShardFolder):
             if isinstance(got, bytes) and len(got) == one.last - one.first:
                 self._fetched[one] = got
             elif isinstance(got, bytes) and len(got) > one.last - one.first:
-                raise NotImplementedError(f"{url}: the server ignores what range of bytes it is asked for")
+                raise UnsuitableServer(
+                    f"{url}: the server ignores what range of bytes it is asked for; serve the folder by one that "
+                    f"answers range requests, or copy it to a local disk"
+                )
             elif (isinstance(got, bytes) or _status(got) == 416) and fs.info(url)["size"] < one.last:
                 raise BadRecord(
                     f"{url} is cut short: there should be something up to byte {one.last}; copy the file anew"

@@ -18,7 +18,7 @@ from data_modules import SAMPLE_RATE
 from data_modules.block_cache import BlockCache
 from data_modules.blocks import BadRecord
 from data_modules.clips import Clip, RandomClips, Samples
-from data_modules.remote import Remote
+from data_modules.remote import Remote, UnsuitableServer
 from data_modules.shards import Prepared
 
 pytest.importorskip("s3fs", reason="pip install -e '.[remote]'")
@@ -97,7 +97,7 @@ def test_what_is_no_prepared_folder(server: RangeServer, tmp_path: Path) -> None
 def test_a_server_that_does_not_serve_ranges(server: RangeServer, tmp_path: Path) -> None:
     far = Prepared(server.address, remote(tmp_path))
     server.how, server.every = "whole", 1
-    with pytest.raises(NotImplementedError, match="ignores what range"):
+    with pytest.raises(UnsuitableServer, match="ignores what range"):
         far.read(far.entries[1], 0, SAMPLE_RATE)
 
 

@@ -11,7 +11,7 @@ import yaml
 from jsonargparse import ArgumentError
 from lightning.pytorch.cli import SaveConfigCallback
 
-from musicfm_pl.provenance import IGNORED_KEYS
+from musicfm_pl.provenance import COMPUTED_KEYS, IGNORED_KEYS
 
 
 class SaveConfig(SaveConfigCallback):
@@ -66,8 +66,7 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
     # same. The batch of a device follows from their number; the checkpoint has that of all. Protocols are of tests.
     movable = {"data.root", "data.corpus.root", "data.batch_size", "data.max_damaged", "model.protocols"}
     movable |= {"model.tokenizer.file", "model.tokenizer.teacher.run"}
-    # How it is computed, up to rounding: another machine may ask for another way.
-    movable |= {"model.compile_backend", "model.encoder.recomputed_blocks", "model.encoder.recomputed_layers"}
+    movable |= COMPUTED_KEYS
     return {
         key
         for key in (old.keys() | new.keys()) - movable

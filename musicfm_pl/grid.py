@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from musicfm_pl.asked_settings import Asker
+from musicfm_pl.cell_choice import chosen_cells, ready_cells
 from musicfm_pl.cells import Cell, read_grid
 from musicfm_pl.results import FILE_NAME, ResultError, read_result
 from musicfm_pl.slurm_queue import JOB_NAME, job_of, queued_jobs
@@ -21,9 +24,10 @@ LOCK_NAME = ".lock"
 FAILED = "[grid] failed"
 """How the last line of a failed cell's log begins."""
 
-State = Literal["done", "running", "queued", "waiting", "failed", "to run"]
-_COLOURS: Mapping[State, str] = {
+State = Literal["done", "stale", "running", "queued", "waiting", "failed", "to run"]
+COLOURS: Mapping[State, str] = {
     "done": "green",
+    "stale": "magenta",
     "running": "cyan",
     "queued": "blue",
     "failed": "red",
@@ -44,12 +48,16 @@ def grid(
     file: Path,
     launch: Literal["local", "slurm"] | None = None,
     jobs: int = 1,
+    only: str | None = None,
+    costs: bool = False,
+    card: str = "h100",
     slurm: dict[str, Any] | None = None,
 ) -> None:
     """Lists the cells of a grid of experiments and where each stands, or runs what is left of it.
 
     A cell is done when its directory holds a valid results.json. Launching again goes on: what is done is not
-    repeated, what failed or was interrupted is tried again, what another launcher is running is left to it.
+    repeated, what failed or was interrupted is tried again, what another launcher is running is left to it. A cell
+    is stale if its result was made with other settings than the grid asks for now; it is named, and not launched.
 
     Args:
         file: YAML with `root`, and `stages` of `run`, `axes`, `needs` and `commands`; each combination of a
@@ -57,18 +65,30 @@ def grid(
             current directory.
         launch: `local` runs the cells on this machine, `slurm` submits them as job arrays; without it they are listed.
         jobs: Cells at a time on this machine; the cores are divided among them.
+        only: Cells whose runs this pattern fits, such as `pretrain/*`, and no others; what they need must be done.
+        costs: Whether to list what each cell takes, too: parameters, steps, hours of audio, tokens, GPU hours, memory.
+        card: The GPU of which hours are told, as in `musicfm plan`: h200, h100, a100-80, l40s, rtx4090, ...
         slurm: What each job asks for, by the names of sbatch's options: `--slurm.partition gpu --slurm.time 600`
             (minutes) `--slurm.gpus_per_node 1`; see submitit's SlurmExecutor. `array_parallelism` limits the cells
             at a time.
 
     Raises:
-        GridError: The file is no grid; the message names the key.
+        GridError: The file is no grid; the message names the key. Cells to be launched, or what they need, are stale;
+            what is needed is not done.
         SystemExit: With 1 if a cell failed, with 130 or 143 if interrupted.
     """
     cells = read_grid(file)
-    if launch is None:
-        show(cells, Console())
+    statuses = all_statuses(cells)
+    chosen = cells if only is None else chosen_cells(cells, only)
+    if costs:
+        from musicfm_pl.costs.grid_costs import show_costs
+
+        show_costs(cells, chosen, statuses, card, Console())
         return
+    if launch is None:
+        show({cell.run: statuses[cell.run] for cell in chosen}, Console())
+        return
+    cells = ready_cells(chosen, statuses)
     if launch == "slurm":
         from musicfm_pl.slurm import submit_cells
 
@@ -81,19 +101,22 @@ def grid(
         raise SystemExit(code)
 
 
-def status(cell: Cell, statuses: Mapping[str, Status], queue: Mapping[str, str]) -> Status:
+def status(cell: Cell, statuses: Mapping[str, Status], queue: Mapping[str, str], asker: Asker) -> Status:
     """Where a cell stands.
 
     Args:
         cell: The cell.
         statuses: Of the cells that it needs.
         queue: See `slurm_queue.queued_jobs`.
+        asker: Reads what the cell asks for.
     """
     detail = ""
     if (cell.run_dir / FILE_NAME).exists():
         try:
-            read_result(cell.run_dir)
-            return Status("done")
+            differing = asker.differences(cell, read_result(cell.run_dir))
+            stale = [f"it was made from {need}, which is stale" for need in cell.needs if statuses[need].state == "stale"]
+            reasons = "; ".join([*differing, *stale])
+            return Status("stale", reasons) if reasons else Status("done")
         except ResultError as error:
             detail = str(error)
     if is_locked(cell):
@@ -103,8 +126,9 @@ def status(cell: Cell, statuses: Mapping[str, Status], queue: Mapping[str, str])
     open_needs = [need for need in cell.needs if statuses[need].state != "done"]
     if open_needs:
         return Status("waiting", f"for {', '.join(open_needs)}")
-    if cell.log.exists() and last_lines(cell.log, 1).startswith(FAILED):
-        return Status("failed", f"see {cell.log}")
+    if cell.log.exists() and (end := last_lines(cell.log, 2)).rpartition("\n")[2].startswith(FAILED):
+        before, _, last = end.rpartition("\n")
+        return Status("failed", f"{last.removeprefix(FAILED).strip()}: {before or 'it said nothing'}; see {cell.log}")
     return Status("to run", detail)
 
 
@@ -123,8 +147,9 @@ def all_statuses(cells: Sequence[Cell]) -> dict[str, Status]:
     found: dict[str, Status] = {}
     # Slurm is asked only where it was given something: it may be installed here without serving.
     queue = queued_jobs() if any((cell.run_dir / JOB_NAME).exists() for cell in cells) else {}
+    asker = Asker()
     for run in graphlib.TopologicalSorter({cell.run: cell.needs for cell in cells}).static_order():
-        found[run] = status(by_run[run], found, queue)
+        found[run] = status(by_run[run], found, queue, asker)
     return {cell.run: found[cell.run] for cell in cells}
 
 
@@ -157,15 +182,18 @@ def note(cell: Cell, line: str) -> None:
         log.write(f"\n{line}\n")
 
 
-def show(cells: Sequence[Cell], console: Console) -> None:
-    """Prints the cells with their states, and the count of each state."""
+def show(statuses: Mapping[str, Status], console: Console) -> None:
+    """Prints where cells stand, by run, and the count of each state."""
     table = Table(show_edge=False, pad_edge=False)
     for title in ("run", "state", ""):
         table.add_column(title, overflow="fold")
-    statuses = all_statuses(cells)
     for run, found in statuses.items():
-        table.add_row(run, found.state, found.detail, style=_COLOURS[found.state])
+        table.add_row(escape(run), found.state, escape(found.detail), style=COLOURS[found.state])
     console.print(table)
+    console.print(counts(statuses), highlight=False)
+
+
+def counts(statuses: Mapping[str, Status]) -> str:
+    """How many cells stand where, in a line."""
     states = [found.state for found in statuses.values()]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in _COLOURS if state in states)
-    console.print(f"{len(cells)} cells: {counts}", highlight=False)
+    return f"{len(states)} cells: " + ", ".join(f"{states.count(one)} {one}" for one in COLOURS if one in states)

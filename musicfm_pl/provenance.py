@@ -25,6 +25,11 @@ IGNORED_KEYS = frozenset(
 )
 """Keys that `config_digest` leaves out at every depth: they change no figure."""
 
+COMPUTED_KEYS = frozenset(
+    {"model.compile_backend", "model.encoder.recomputed_blocks", "model.encoder.recomputed_layers"}
+)
+"""How something is computed, up to rounding: another machine may ask for another way."""
+
 _PACKAGES = {
     "torch": "torch",
     "lightning": "lightning",

@@ -75,7 +75,7 @@ def plan(config: Namespace, card: Card, share: float) -> dict[str, Any]:
     model, data = config.model.init_args, config.data.init_args
     if "tokenizer" not in model or "clip_s" not in data:
         raise ValueError(f"plan: {config.model.class_path} is not pretrained; plan is for experiments/pretrain/...")
-    encoder = _encoder(model.encoder)
+    encoder = built_encoder(model.encoder)
     features = data.features.get("init_args", data.features) if data.features else Namespace(hop_length=240)
     check_rate(model.rate_hz, features.hop_length, encoder.stride)
     num_codes, num_books, assumed = _codes(model.tokenizer, encoder)
@@ -92,7 +92,7 @@ def plan(config: Namespace, card: Card, share: float) -> dict[str, Any]:
     forward = forward_flops(encoder, num_frames) + prediction_flops(encoder.dim, num_codes * num_books, num_masked)
     training = TRAINING_FACTOR * forward
 
-    devices = _devices(config.trainer)
+    devices = devices_of(config.trainer)
     shards = devices if SHARDED in str(config.trainer.strategy) else 1
     accumulate = config.trainer.accumulate_grad_batches or 1
     activations = saved_activations(encoder, num_frames, autocast)
@@ -141,7 +141,7 @@ def plan(config: Namespace, card: Card, share: float) -> dict[str, Any]:
     }
 
 
-def _encoder(settings: Namespace) -> Encoder:
+def built_encoder(settings: Namespace) -> Encoder:
     """Built on the meta device: its shapes are real, its weights take no memory."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Encoder, "encoder")
@@ -158,7 +158,7 @@ def _recomputed_bytes(settings: Namespace, kept: Activations, num_frames: int, a
         if settings.init_args.get(name):
             without = settings.clone()
             del without.init_args[name]
-            more = saved_activations(_encoder(without), num_frames, autocast).bytes_a_clip - kept.bytes_a_clip
+            more = saved_activations(built_encoder(without), num_frames, autocast).bytes_a_clip - kept.bytes_a_clip
             largest = max(largest, more / parts)
     return largest
 
@@ -182,7 +182,7 @@ def _parts(encoder: Encoder) -> dict[str, int]:
     return parts
 
 
-def _devices(trainer: Namespace) -> int:
+def devices_of(trainer: Namespace) -> int:
     """GPUs of all nodes; one where they are to be found only later."""
     named = trainer.devices
     count = len(named) if isinstance(named, list) else int(named) if str(named).isdigit() else 1

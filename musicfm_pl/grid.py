@@ -114,7 +114,9 @@ def status(cell: Cell, statuses: Mapping[str, Status], queue: Mapping[str, str],
     if (cell.run_dir / FILE_NAME).exists():
         try:
             differing = asker.differences(cell, read_result(cell.run_dir))
-            stale = [f"it was made from {need}, which is stale" for need in cell.needs if statuses[need].state == "stale"]
+            stale = [
+                f"it was made from {need}, which is stale" for need in cell.needs if statuses[need].state == "stale"
+            ]
             reasons = "; ".join([*differing, *stale])
             return Status("stale", reasons) if reasons else Status("done")
         except ResultError as error:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
 from rich.console import Console
 from rich.table import Table as Grid
 
+from musicfm_pl.analysis.intervals import sampled
+from musicfm_pl.analysis.leads import leads
 from musicfm_pl.results import Role, RunResult, Stage
 from musicfm_pl.standings import FIGURES, Cell, Figure, refuse_doubles
 
@@ -27,6 +29,7 @@ class LayerMap:
         layers: The hidden states that were probed, rising; 0 is the input of the first layer.
         figures: Those that at least two layers have, in the order of the leaderboard.
         cells: Figures over seeds, by layer and figure; the layer None is a learned weighting of all.
+        ahead: The layer of each figure that is ahead of every other, where there is one: see `analysis.leads`.
     """
 
     name: str
@@ -39,6 +42,7 @@ class LayerMap:
     layers: tuple[int, ...]
     figures: tuple[Figure, ...]
     cells: Mapping[tuple[int | None, Figure], Cell]
+    ahead: Mapping[Figure, int] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[int | None, ...]:
@@ -49,10 +53,6 @@ class LayerMap:
         """Mean over seeds; None if it was not run or is not defined."""
         cell = self.cells.get((layer, figure))
         return None if cell is None else cell.mean
-
-    def best(self, figure: Figure) -> float:
-        """The highest mean of a figure over single layers."""
-        return max(mean for layer in self.layers if (mean := self.mean(layer, figure)) is not None)
 
     def warmth(self, layer: int | None, figure: Figure) -> float | None:
         """Where a mean lies between the lowest (0) and the highest (1) of its figure; None if there is none."""
@@ -82,18 +82,37 @@ def layer_maps(results: Iterable[RunResult]) -> tuple[LayerMap, ...]:
     for (corpus, note, licence, split, protocol, stage, name, _), runs in sorted(groups.items()):
         refuse_doubles(runs)
         cells: dict[tuple[int | None, Figure], dict[int | None, float | None]] = {}
+        runs_of: dict[tuple[int | None, Figure], list[RunResult]] = {}
         for run in sorted(runs, key=lambda run: run.run):
             for figure in FIGURES:
                 if figure.task == run.task and run.summary.get(figure.metric) is not None:
                     cells.setdefault((run.layer, figure), {})[run.seed] = run.summary[figure.metric]
+                    runs_of.setdefault((run.layer, figure), []).append(run)
         figures = tuple(
             figure for figure in FIGURES if sum(f == figure and layer is not None for layer, f in cells) > 1
         )
         if figures:
             kept = {(layer, figure): Cell(by_seed) for (layer, figure), by_seed in cells.items() if figure in figures}
             layers = tuple(sorted({layer for layer, _ in kept if layer is not None}))
-            found.append(LayerMap(name, corpus, note, licence, split, stage, protocol, layers, figures, kept))
+            ahead = _ahead(layers, figures, kept, runs_of)
+            found.append(LayerMap(name, corpus, note, licence, split, stage, protocol, layers, figures, kept, ahead))
     return tuple(found)
+
+
+def _ahead(
+    layers: Sequence[int],
+    figures: Sequence[Figure],
+    cells: Mapping[tuple[int | None, Figure], Cell],
+    runs_of: Mapping[tuple[int | None, Figure], Sequence[RunResult]],
+) -> dict[Figure, int]:
+    """Single layers that are ahead of every other by a difference that holds, corrected over the whole map."""
+    of_layers = [[cells.get((layer, figure), Cell({})) for figure in figures] for layer in layers]
+    samples = [
+        [sampled(runs, figure.metric) if (runs := runs_of.get((layer, figure))) else None for figure in figures]
+        for layer in layers
+    ]
+    found = zip(figures, leads(of_layers, samples), strict=True)
+    return {figure: layers[lead.row] for figure, lead in found if lead is not None and lead.holds}
 
 
 def layer_heading(found: LayerMap) -> str:
@@ -110,7 +129,8 @@ def layer_note(found: LayerMap) -> str:
     return (
         f"Split {found.split}, protocol {found.protocol}, licence {found.licence}, "
         f"mean over {number} seed{'' if seeds == {1} else 's'}. "
-        "Layer 0 is the input of the first layer; “all” is a learned weighting. Bold: the best single layer."
+        "Layer 0 is the input of the first layer; “all” is a learned weighting. Bold: a single layer "
+        "that is ahead of every other by a difference that holds, corrected for all comparisons of the map."
     )
 
 
@@ -125,9 +145,9 @@ def layer_titles(found: LayerMap) -> list[str]:
 
 
 def bold_rows(found: LayerMap, opening: str, closing: str) -> list[list[str]]:
-    """`rows` with the best single layer of each figure between two marks."""
+    """`rows` with the layer that is ahead in each figure between two marks."""
     return [
-        [title, *(f"{opening}{text}{closing}" if _is_best(found, layer, figure) else text for layer, text in line)]
+        [title, *(f"{opening}{text}{closing}" if _is_ahead(found, layer, figure) else text for layer, text in line)]
         for figure, (title, *texts) in zip(found.figures, rows(found), strict=True)
         for line in [list(zip(found.columns, texts, strict=True))]
     ]
@@ -168,7 +188,7 @@ def heat_map(found: LayerMap) -> str:
                     f'<rect x="{left + 1}" y="{top + 1}" width="{width - 2}" height="{height - 2}" rx="3" '
                     f'fill-opacity="{0.04 + 0.56 * warmth:.3f}"/>'
                 )
-            kind = ' class="best"' if _is_best(found, layer, figure) else ""
+            kind = ' class="ahead"' if _is_ahead(found, layer, figure) else ""
             text = escape(_text(found, layer, figure))
             parts.append(f'<text{kind} x="{left + width / 2}" y="{middle}">{text}</text>')
     return (
@@ -182,8 +202,8 @@ def _text(found: LayerMap, layer: int | None, figure: Figure) -> str:
     return "–" if mean is None else f"{mean:.{figure.digits}f}"
 
 
-def _is_best(found: LayerMap, layer: int | None, figure: Figure) -> bool:
-    return layer is not None and found.mean(layer, figure) == found.best(figure)
+def _is_ahead(found: LayerMap, layer: int | None, figure: Figure) -> bool:
+    return layer is not None and found.ahead.get(figure) == layer
 
 
 def layer_sections(maps: Sequence[LayerMap]) -> str:

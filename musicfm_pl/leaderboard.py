@@ -17,6 +17,7 @@ from musicfm_pl.analysis.rate_length import rate_length_maps
 from musicfm_pl.analysis.relation_file import Relation, read_relations
 from musicfm_pl.analysis.relations import Report, report, reports
 from musicfm_pl.analysis.sources import source
+from musicfm_pl.analysis.training import training_rows
 from musicfm_pl.layer_map import layer_maps
 from musicfm_pl.leaderboard_html import page
 from musicfm_pl.leaderboard_text import comma_separated, markdown, show
@@ -138,6 +139,7 @@ def build(
         rate_length_maps=rate_length_maps(runs, origins),
         curves=curves(runs, origins),
         attributions=attributions(runs, origins),
+        trainings=training_rows(runs, origins),
     )
 
 

@@ -13,6 +13,7 @@ from musicfm_pl.leaderboard_sections import (
     curves_section,
     rate_length_sections,
     relations_section,
+    training_section,
 )
 from musicfm_pl.leaderboard_sources import anchor, sources_section
 from musicfm_pl.leaderboard_text import (
@@ -37,8 +38,9 @@ def page(board: Leaderboard) -> str:
     style = (files("musicfm_pl") / "leaderboard.css").read_text(encoding="utf-8")
     sections = [relations_section(board.reports)]
     sections += [_section(number, table) for number, table in enumerate((*board.tables, *board.pretraining))]
-    sections += [rate_length_sections(board.rate_length_maps), curves_section(board.curves)]
-    sections += [attribution_sections(board.attributions), layer_sections(board.layer_maps)]
+    sections += [rate_length_sections(board.rate_length_maps), training_section(board.trainings)]
+    sections += [curves_section(board.curves), attribution_sections(board.attributions)]
+    sections += [layer_sections(board.layer_maps)]
     made_with = "".join(f"<li>{escape(line)}</li>" for line in board.made_with)
     return f"""<!DOCTYPE html>
 <html lang="en">

@@ -1,4 +1,4 @@
-"""Sections of the page beside its tables: conclusions, heat maps by rate and length, learning curves, attribution."""
+"""Sections of the page beside its tables: conclusions, heat maps by rate and length, pretraining, attribution."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from musicfm_pl.analysis.curves import Curves
 from musicfm_pl.analysis.factors import level_text
 from musicfm_pl.analysis.rate_length import RateLengthMap
 from musicfm_pl.analysis.relations import Answer, Report
+from musicfm_pl.analysis.training import TRAINING_NOTE, TRAINING_TITLE, TRAINING_TITLES
 from musicfm_pl.attribution_plot import plot
 from musicfm_pl.relations_text import (
     ATTRIBUTION_NOTE,
@@ -111,6 +112,22 @@ def _heat_map(one: RateLengthMap) -> str:
     return (
         f'<svg viewBox="0 0 {total[0]} {total[1]}" width="{total[0]}" height="{total[1]}" role="img" '
         f'aria-label="{escape(one.figure.title)} by rate and length">{"".join(parts)}</svg>'
+    )
+
+
+def training_section(rows: Sequence[Sequence[str]]) -> str:
+    """How pretraining went, a row a run."""
+    if not rows:
+        return ""
+    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in TRAINING_TITLES)
+    body = "\n".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(text)}</td>" for text in row[1:]) + "</tr>"
+        for row in rows
+    )
+    table = f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
+    return (
+        f"<section>\n<h2>{escape(TRAINING_TITLE)}</h2>\n<p>{escape(TRAINING_NOTE)}</p>\n"
+        f'<div class="wide small training" tabindex="0">{table}</div>\n</section>\n'
     )
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from musicfm_pl.analysis.intervals import Interval
+from musicfm_pl.analysis.training import TRAINING_NOTE, TRAINING_TITLE, TRAINING_TITLES
 from musicfm_pl.layer_map import bold_rows, layer_heading, layer_note, layer_titles, show_map
 from musicfm_pl.relations_text import attributions_markdown, pipes, relations_markdown, show_relations
 from musicfm_pl.standings import PUBLISHED_SOURCE, Cell, Comparison, Figure, Leaderboard, Row, Table, signed
@@ -148,6 +149,8 @@ def markdown(board: Leaderboard) -> str:
             rows = [[f.title, *(gain_text(c, f) for c in table.comparisons)] for f in figures]
             parts += [f"### {QUESTION}", "\n".join(f"- {c.verdict}" for c in table.comparisons)]
             parts += [QUESTION_NOTE, pipes(titles, rows)]
+    if board.trainings:
+        parts += [f"## {TRAINING_TITLE}", TRAINING_NOTE, pipes(TRAINING_TITLES, board.trainings)]
     parts += attributions_markdown(board.attributions)
     for found in board.layer_maps:
         parts += [f"## {layer_heading(found)}", layer_note(found)]

@@ -269,6 +269,7 @@ class Leaderboard:
         reports: Whether the study's conclusions hold, by corpus; of the published table last.
         rate_length_maps: Scores by rate and length, where the runs form such a grid.
         curves: Learning curves of pretraining.
+        trainings: How each pretraining run went, see `analysis.training`.
         attributions: Shares of variance of factors.
     """
 
@@ -283,3 +284,4 @@ class Leaderboard:
     rate_length_maps: tuple[RateLengthMap, ...] = ()
     curves: tuple[Curves, ...] = ()
     attributions: tuple[Attribution, ...] = ()
+    trainings: tuple[tuple[str, ...], ...] = ()

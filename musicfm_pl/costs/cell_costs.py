@@ -140,7 +140,9 @@ class Estimator:
             return None
         found = yaml.safe_load(record.read_text())
         of_encoder, of_data = found["model"]["init_args"]["encoder"], found["data"]["init_args"]
-        settings = Namespace(class_path=of_encoder["class_path"], init_args=Namespace(of_encoder.get("init_args") or {}))
+        settings = Namespace(
+            class_path=of_encoder["class_path"], init_args=Namespace(of_encoder.get("init_args") or {})
+        )
         return _Shape(settings, _hop(Namespace(features=of_data.get("features"))))
 
     def _of_clips(self, config: Namespace) -> Costs:

@@ -15,12 +15,11 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from data_modules.shards import written_aside
+from musicfm_pl.tokenizers.centroids_about import KEY
 
 FeatureName = Literal["logmel", "mfcc", "hidden"]
 """What k-means clusters: see `token_features`."""
 
-_KEY = "musicfm_kmeans"
-"""The only entry of the file's metadata: safetensors writes several in any order, and equal fits are equal files."""
 _AGAIN = "make it anew with `musicfm kmeans`"
 
 
@@ -80,7 +79,7 @@ def write_centroids(file: Path, header: Header, centroids_KD: Tensor, counts_K: 
     """Writes the file aside and renames it. The same centroids give the same bytes."""
     tensors = {"centroids": centroids_KD.contiguous(), "counts": counts_K.contiguous()}
     with written_aside(file) as opened:
-        opened.write(safetensors.torch.save(tensors, {_KEY: json.dumps(asdict(header), sort_keys=True)}))
+        opened.write(safetensors.torch.save(tensors, {KEY: json.dumps(asdict(header), sort_keys=True)}))
 
 
 def read_centroids(file: Path) -> Centroids:
@@ -102,9 +101,9 @@ def read_centroids(file: Path) -> Centroids:
         metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
     except (SafetensorError, ValueError) as error:
         raise ValueError(f"model.tokenizer.file: {file} cannot be read ({error}); {_AGAIN}") from error
-    if _KEY not in metadata or tensors.keys() != {"centroids", "counts"}:
+    if KEY not in metadata or tensors.keys() != {"centroids", "counts"}:
         raise ValueError(f"model.tokenizer.file: {file} holds no centroids of `musicfm kmeans`; {_AGAIN}")
-    header = _header(json.loads(metadata[_KEY]), file)
+    header = _header(json.loads(metadata[KEY]), file)
     centroids_KD, counts_K = tensors["centroids"], tensors["counts"]
     if centroids_KD.ndim != 2 or len(centroids_KD) != header.k or counts_K.shape != (header.k,):
         raise ValueError(

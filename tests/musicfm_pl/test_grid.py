@@ -18,7 +18,9 @@ import pytest
 from rich.console import Console
 
 from musicfm_pl.cells import GridError, read_grid
-from musicfm_pl.grid import all_statuses, grid, is_locked, last_lines, show
+from musicfm_pl.grid import Status, all_statuses, grid, is_locked, last_lines, show
+from musicfm_pl.provenance import config_digest
+from musicfm_pl.results import RunResult, write_result
 
 GRID = """\
 root: {root}
@@ -66,13 +68,16 @@ def main(arguments):
 """
 
 LAUNCH = """\
-import sys
+import os, sys
 from pathlib import Path
 from rich.console import Console
+from musicfm_pl.cell_choice import chosen_cells, ready_cells
 from musicfm_pl.cells import read_grid
+from musicfm_pl.grid import all_statuses
 from musicfm_pl.launch import run_cells
 if __name__ == "__main__":
     cells = read_grid(Path("grid.yaml"))
+    cells = ready_cells(chosen_cells(cells, os.environ.get("ONLY", "*")), all_statuses(cells))
     jobs = int(sys.argv[1])
     sys.exit(run_cells(cells, jobs, Console(), entry="tiny_entry:main", preload=["musicfm_pl.results"]))
 """
@@ -92,7 +97,7 @@ def launcher(here: Path, jobs: int = 2, **environment: str) -> Iterator[subproce
     process = subprocess.Popen(
         [sys.executable, "launch_tiny.py", str(jobs)],
         cwd=here,
-        env=os.environ | {"PYTHONPATH": str(here)} | environment,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(here), *sys.path])} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -226,15 +231,62 @@ def test_a_failing_cell_stops_only_what_needs_it(
     cells = read_grid(here / "grid.yaml")
     states = Counter(found.state for found in all_statuses(cells).values())
     assert states == {"done": 8, "failed": 1, "waiting": 3}
-    show(cells, Console(width=120))
+    show(all_statuses(cells), Console(width=300))
     shown = capsys.readouterr().out
-    assert "see runs/pretrain/seed1/log.txt" in shown
+    assert re.search(rf"after 0:\d\d: exit code 1: [^│]*{reason}; see runs/pretrain/seed1/log.txt", shown)
     assert "12 cells: 8 done, 1 failed, 3 waiting" in shown
 
     # What failed is tried again.
     code, output = launch(here)
     assert code == 0, output
     assert "12 of 12 cells are done" in output
+
+
+def test_one_cell_is_tried_again_alone(here: Path) -> None:
+    """What it needs was done before; the others that are left stay as they are."""
+    launch(here, FAIL="runs/pretrain/seed1")
+    with pytest.raises(GridError, match=r"--only: what the cells need is not done: pretrain/seed1 \(failed\); run it"):
+        grid(here / "grid.yaml", launch="local", only="probe/*/seed1")
+    code, output = launch(here, ONLY="pretrain/seed1")
+    assert code == 0 and "1 of 1 cells are done" in output, output
+    code, output = launch(here, ONLY="probe/plain*/seed1")
+    assert code == 0 and "1 of 1 cells are done" in output, output
+    states = {run: found.state for run, found in all_statuses(read_grid(here / "grid.yaml")).items()}
+    assert states.pop("probe/random/seed1") == states.pop("probe/pretrained/seed1") == "to run"
+    assert set(states.values()) == {"done"}
+
+
+def test_a_pattern_that_fits_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(GridError, match="--only: probe fits none of the 12 runs"):
+        grid(here / "grid.yaml", only="probe")
+    grid(here / "grid.yaml", only="*/seed2")
+    assert "4 cells: 3 waiting, 1 to run" in capsys.readouterr().out
+
+
+def test_a_stale_result_is_refused_by_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One pretraining was made with another seed than is asked for now; its probes were made from it."""
+    (here / "grid.yaml").write_text((here / "grid.yaml").read_text().replace('["test --seed', '["fit --seed'))
+    cells = read_grid(here / "grid.yaml")
+    record = {"seed_everything": 5}
+    for cell in cells:
+        if cell.run in ("pretrain/seed1", "probe/random/seed1"):
+            found = RunResult(
+                *(cell.run, "Conformer", "encoder", "probe", "beat", "musicfm", "tiny", "", "CC0", "test"),
+                *(1, 0, None, 9, config_digest(record), {}, {}, 0.1, {"beat_f": 1.0}),
+            )
+            write_result(cell.run_dir, found)
+    (here / "runs/pretrain/seed1/config.yaml").write_text("seed_everything: 5\n")
+    statuses = all_statuses(cells)
+    assert statuses["pretrain/seed1"] == Status("stale", "seed_everything: 5, asked is 1")
+    assert statuses["probe/random/seed1"].state == "stale"
+    assert statuses["probe/pretrained/seed1"] == Status("waiting", "for pretrain/seed1")
+    grid(here / "grid.yaml")
+    assert "12 cells: 2 stale, 8 waiting, 2 to run" in capsys.readouterr().out
+    for only in (None, "pretrain/seed1", "probe/pretrained/seed1"):
+        with pytest.raises(GridError, match=r"pretrain/seed1: seed_everything: 5, asked is 1(.|\n)*Remove their"):
+            grid(here / "grid.yaml", launch="local", only=only)
+    code, output = launch(here, ONLY="pretrain/seed[02]")
+    assert code == 0, output
 
 
 def test_interrupted_it_stops_its_cells(here: Path) -> None:

@@ -52,6 +52,16 @@ def test_twice_the_same_bytes_and_the_studys_answers(
     assert float(best["low"]) < float(best["mean"]) < float(best["high"]) and best["num_groups"] == "16"
 
 
+def test_print_is_light_and_keeps_what_was_unfolded(runs: Path, tmp_path: Path) -> None:
+    style = render(runs, tmp_path)["leaderboard.html"].split("<style>")[1].split("</style>")[0]
+    screen, printed = style.split("@media print")
+    dark = screen.split("prefers-color-scheme: dark")[1].split("* {")[0]
+    assert set(re.findall(r"--[\w-]+(?=:)", dark)) == set(re.findall(r"--[\w-]+(?=:)", printed))
+    assert "color-scheme: light;" in printed
+    hidden = [rule for rule in re.findall(r"[^{}]+\{[^{}]*\}", printed) if "display: none" in rule]
+    assert [rule.split("{")[0].strip() for rule in hidden] == [".sources:not([open])"]
+
+
 def test_only_a_difference_that_holds_is_bold(runs: Path, tmp_path: Path) -> None:
     """Key is ahead by far; downbeats have two rows that are alike; beats are alike everywhere."""
     page = render(runs, tmp_path)["leaderboard.html"]

@@ -125,7 +125,9 @@ class Asker:
             if key == "data.root" and values.get("data.corpus.class_path", values.get("data.corpus")) is not None:
                 continue
             found, was = _at(record, key)
-            if not found and (key in asked.carried or key.endswith("+")):
+            # Of a part that can be of one class alone, the record does not name it.
+            is_only_class = key.endswith(".class_path") and isinstance(_at(record, key.rpartition(".")[0])[1], Mapping)
+            if not found and (key in asked.carried or key.endswith("+") or is_only_class):
                 continue
             if not found or not _is_same(key, value, was):
                 yield key, value, was if found else "not there"

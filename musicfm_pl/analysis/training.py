@@ -11,7 +11,7 @@ from musicfm_pl.results import RunResult
 from musicfm_pl.tokenizers.centroids_about import about_centroids
 
 TRAINING_TITLES = (
-    *("Run", "Tokens", "k", "Features", "Rate", "Steps", "Masked acc", "Loss − ln k", "Loss − entropy"),
+    *("Run", "Tokens", "k", "Features", "Rate", "Steps", "Masked acc", "Loss − ln\u00a0k", "Loss −\u00a0entropy"),
     *("Perplexity", "Dead codes", "Loss spikes", "Gradient spikes", "Not finite", "Skipped"),
 )
 TRAINING_TITLE = "How pretraining went"

@@ -176,7 +176,7 @@ def test_a_method_that_learns_nothing(tmp_path: Path) -> None:
     asked = ("baseline", "--task", "beat", "--root", "data/x", "--name", "shelf", "--run_dir", "r")
     assert differences(tmp_path / "run", record, *asked) == []
     assert differences(tmp_path / "run", record, *asked, "--method.earlier_s", "0.046") == [
-        "earlier_s: 0.0, asked is 0.046"
+        "method.earlier_s: 0.0, asked is 0.046"
     ]
     assert differences(tmp_path / "run", record, *asked[:2], "key", *asked[3:])[0].startswith("task: musicfm_pl")
 

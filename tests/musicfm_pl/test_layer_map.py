@@ -184,7 +184,7 @@ def test_only_a_layer_that_is_ahead_by_more_than_chance_is_bold() -> None:
     (drawing,) = re.findall(r'<svg class="layers".*?</svg>', page(board), flags=re.DOTALL)
     bold = [each.text for each in ElementTree.fromstring(drawing).iter("text") if each.get("class") == "ahead"]
     assert bold == ["0.901", "0.601", "0.901"]
-    (beat,) = re.findall(r"\| Beat F1 \|.*", markdown(board).split("## Layers of")[1])
+    (beat,) = re.findall(r"\| Beat F1 \|.*", markdown(board).split("## Layers of")[1].split("## ")[0])
     assert beat.count("**") == 2 and "| **0.901** |" in beat, "and the weighting, which has the same, is no layer"
 
 

@@ -17,7 +17,7 @@ from musicfm_pl.cells import Cell
 from musicfm_pl.config import expand_extends
 from musicfm_pl.costs.cards import Card
 from musicfm_pl.costs.flops import TRAINING_FACTOR, forward_flops
-from musicfm_pl.costs.memory import memory, saved_activations
+from musicfm_pl.costs.memory import Activations, memory, saved_activations
 from musicfm_pl.costs.plan import SHARE_OF_PEAK, built_encoder, devices_of, plan
 from musicfm_pl.data_arguments import settle_data_arguments
 from musicfm_pl.encoders.base import Encoder
@@ -76,6 +76,7 @@ class Estimator:
         self._plans: dict[tuple[Any, ...], Costs] = {}
         self._encoders: dict[str, Encoder] = {}
         self._flops: dict[tuple[str, int], int] = {}
+        self._kept: dict[tuple[str, int, bool], Activations] = {}
         self._cached: set[str] = set()
         self._hours: dict[str, float | None] = {}
 
@@ -177,7 +178,9 @@ class Estimator:
         needed = None
         if not model.freeze:
             autocast = str(config.trainer.precision or "").startswith("bf16")
-            needed = memory(count, saved_activations(encoder, num_frames, autocast), 0.0, data.batch_size).total
+            if (name, num_frames, autocast) not in self._kept:
+                self._kept[name, num_frames, autocast] = saved_activations(encoder, num_frames, autocast)
+            needed = memory(count, self._kept[name, num_frames, autocast], 0.0, data.batch_size).total
         return replace(known, gpu_hours=self._gpu_hours(name, shape, data.clip_s, heard), memory=needed)
 
     def _gpu_hours(self, name: str, shape: _Shape, clip_s: float, audio_hours: float | None) -> float | None:

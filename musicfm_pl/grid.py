@@ -44,6 +44,7 @@ def grid(
     file: Path,
     launch: Literal["local", "slurm"] | None = None,
     jobs: int = 1,
+    scale: str | None = None,
     slurm: dict[str, Any] | None = None,
 ) -> None:
     """Lists the cells of a grid of experiments and where each stands, or runs what is left of it.
@@ -53,10 +54,12 @@ def grid(
 
     Args:
         file: YAML with `root`, and `stages` of `run`, `axes`, `needs` and `commands`; each combination of a
-            stage's axes is a cell. `{axis}` and `{run_dir}` stand for their values. Paths count from the
-            current directory.
+            stage's axes is a cell. `{axis}` and `{run_dir}` stand for their values; a value of an axis may be a
+            mapping of several such names to values, which then vary together. Paths count from the current directory.
         launch: `local` runs the cells on this machine, `slurm` submits them as job arrays; without it they are listed.
         jobs: Cells at a time on this machine; the cores are divided among them.
+        scale: Of a grid that has `scales` the one to run, by default the first. `{scale}` stands for it, and an axis
+            may give each scale a list of its own.
         slurm: What each job asks for, by the names of sbatch's options: `--slurm.partition gpu --slurm.time 600`
             (minutes) `--slurm.gpus_per_node 1`; see submitit's SlurmExecutor. `array_parallelism` limits the cells
             at a time.
@@ -65,7 +68,7 @@ def grid(
         GridError: The file is no grid; the message names the key.
         SystemExit: With 1 if a cell failed, with 130 or 143 if interrupted.
     """
-    cells = read_grid(file)
+    cells = read_grid(file, scale)
     if launch is None:
         show(cells, Console())
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -165,6 +166,17 @@ class Tracks(Sequence[Entry]):
     def lengths(self) -> NDArray[np.int64]:
         """Samples of each track, (E,)."""
         return self._of.num_samples_E[self.rows_E]
+
+    def share(self, share: float, seed: int) -> Tracks:
+        """Some of the tracks, drawn by a seed: at least one, and each share within every larger one of that seed.
+
+        Raises:
+            ValueError: The share is not above 0 and at most 1.
+        """
+        if not 0 < share <= 1:
+            raise ValueError(f"a share of the tracks is above 0 and at most 1, got {share}")
+        order = np.random.default_rng([seed, len(self)]).permutation(len(self))
+        return Tracks(self._of, self.rows_E[np.sort(order[: math.ceil(share * len(self))])])
 
     def __len__(self) -> int:
         return len(self.rows_E)

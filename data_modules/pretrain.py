@@ -56,6 +56,8 @@ class PretrainData(L.LightningDataModule):
         seed: Of order, offsets and masks; another seed is another order.
         num_workers: Processes that read clips; -1 for one a core, at most 8 (0 on up to 2 cores).
         max_val_clips: Validation uses at most this many clips, spread evenly over the split.
+        train_share: Share of the training tracks that are used, drawn by the seed; a smaller share lies within a larger
+            one. Mel statistics stay those of the whole split.
         max_damaged: Share of the clips that may lie in damaged records. Each of those is set aside, named and
             counted, and another clip takes its place; beyond this share the run stops.
         remote: Cache and patience with a root that is an address.
@@ -72,10 +74,14 @@ class PretrainData(L.LightningDataModule):
         seed: int = 0,
         num_workers: int = -1,
         max_val_clips: int = 512,
+        train_share: float = 1.0,
         max_damaged: float = 0.01,
         remote: Remote | None = None,
     ) -> None:
         super().__init__()
+        if not 0 < train_share <= 1:
+            raise ValueError(f"data.train_share: above 0 and at most 1, got {train_share}")
+        self.train_share = train_share
         self.corpus = corpus
         self.root = folder_of(corpus, root)
         self.clip_s = clip_s
@@ -131,7 +137,10 @@ class PretrainData(L.LightningDataModule):
 
     def _training(self) -> tuple[RandomClips, ResumableSampler]:
         trainer = self._trainer()
-        clips = RandomClips(self.prepared.tracks("train"), Samples(self.prepared), self.clip_s, self.seed)
+        tracks = self.prepared.tracks("train")
+        if self.train_share < 1:
+            tracks = tracks.share(self.train_share, self.seed)
+        clips = RandomClips(tracks, Samples(self.prepared), self.clip_s, self.seed)
         sampler = ResumableSampler(
             len(clips),
             self.batch_size * trainer.world_size,

@@ -58,6 +58,7 @@ class TaskData(L.LightningDataModule):
         cache_window_s: Length of the windows that the frozen encoder hears.
         seed: Of order and offsets.
         num_workers: Processes that read clips; -1 for one a core, at most 8 (0 on up to 2 cores).
+        test_split: Whose tracks `test` judges: `val` to choose settings by, `train` to see over-fitting.
         files: Audio files for `predict`, each a whole track.
         max_damaged: Share of the clips that may lie in damaged records, see `PretrainData`. A track that is tested
             on must be sound.
@@ -75,6 +76,7 @@ class TaskData(L.LightningDataModule):
         cache_window_s: float = 30.0,
         seed: int = 0,
         num_workers: int = -1,
+        test_split: Split = "test",
         files: list[Path] | None = None,
         max_damaged: float = 0.01,
         remote: Remote | None = None,
@@ -89,6 +91,7 @@ class TaskData(L.LightningDataModule):
         self.cache_window_s = cache_window_s
         self.seed = seed
         self.num_workers = default_workers() if num_workers < 0 else num_workers
+        self.test_split: Split = test_split
         self.files = files or []
         self.max_damaged = max_damaged
         self.remote = remote
@@ -245,7 +248,7 @@ class TaskData(L.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[Clip]:
         """Whole tracks, one a batch."""
-        return self._loader(WholeTracks(self.entries("test"), self.source), 1)
+        return self._loader(WholeTracks(self.entries(self.test_split), self.source), 1)
 
     def predict_dataloader(self) -> DataLoader[Clip]:
         """Whole audio files, one a batch."""

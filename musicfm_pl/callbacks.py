@@ -53,9 +53,11 @@ class ResultsWriter(L.Callback):
         if not isinstance(pl_module, TaskModel) or not trainer.is_global_zero or pl_module.judge is None:
             return
         data, judge, head = pl_module.data, pl_module.judge, pl_module.head
-        groups = {entry.track_id: entry.group for entry in data.entries("test")}
-        left_out = data.left_out("test")
-        without = [f"{left_out} tracks of the test split carry no {head.kind} labels and are left out"] * bool(left_out)
+        groups = {entry.track_id: entry.group for entry in data.entries(data.test_split)}
+        left_out = data.left_out(data.test_split)
+        without = [
+            f"{left_out} tracks of the {data.test_split} split carry no {head.kind} labels and are left out"
+        ] * bool(left_out)
         evaluations = {
             name: Evaluation(
                 summary=scores.summary,
@@ -74,7 +76,7 @@ class ResultsWriter(L.Callback):
             stage="probe" if pl_module.freeze_encoder else "finetune",
             task=head.task,
             protocol=judge.own,
-            split="test",
+            split=data.test_split,
             num_tracks=len(judge.tracks),
             layer=pl_module.layer if isinstance(pl_module.layer, int) else None,
             summary=own.summary,
@@ -123,9 +125,11 @@ class ResultsWriter(L.Callback):
         config = yaml.safe_load((self.run_dir / "config.yaml").read_text())
         device = trainer.strategy.root_device
         accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-        # A test on another corpus than that of the training must not replace the result on its own.
+        # A test on another corpus than that of the training, or another split, must not replace the result on its own.
         own = Path(config["data"]["init_args"]["root"]).resolve() == Path(data.root).resolve()
-        folder = self.run_dir if own else self.run_dir / f"on-{Path(data.root).name}"
+        split = getattr(data, "test_split", "test")
+        elsewhere = [Path(data.root).name] * (not own) + [split] * (split != "test")
+        folder = self.run_dir / "-".join(["on", *elsewhere]) if elsewhere else self.run_dir
         result = RunResult(
             run=run_name(folder),
             name=self.name or str(getattr(encoder, "name", class_name(encoder))),

@@ -40,24 +40,33 @@ class Cell:
         return self.run_dir / "log.txt"
 
 
-def read_grid(file: Path) -> list[Cell]:
+def read_grid(file: Path, scale: str | None = None) -> list[Cell]:
     """The cells of a grid, in the order of the file.
+
+    Args:
+        file: The YAML.
+        scale: One of its `scales`; the first of them by default.
 
     Raises:
         FileNotFoundError: There is no such file.
-        GridError: Unknown or missing keys, unknown placeholders, needs that are no run or form a circle.
+        GridError: Unknown or missing keys, unknown placeholders, needs that are no run or form a circle, a scale that
+            the grid does not have.
     """
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise GridError(f"{file}: no YAML ({error}); a text with braces in a [list] needs quotes") from error
-    _keys(data, f"{file}", required=("root", "stages"))
-    root = Path(_text(data["root"], f"{file}: root"))
+    _keys(data, f"{file}", required=("root", "stages"), optional=("scales",))
+    scales = [_text(name, f"{file}: scales") for name in _list(data.get("scales", []), f"{file}: scales", True)]
+    if scale is not None and scale not in scales:
+        raise GridError(f"{file}: no scale {scale}; it has {', '.join(scales) or 'none'}")
+    scaled = {"scale": scale or scales[0]} if scales else {}
+    root = Path(_fill(_text(data["root"], f"{file}: root"), scaled, f"{file}: root"))
     cells: dict[str, Cell] = {}
     needs_at: dict[str, str] = {}
     for index, stage in enumerate(_list(data["stages"], f"{file}: stages")):
         at = f"{file}: stages[{index}]"
-        for cell in _expand(stage, root, at):
+        for cell in _expand(stage, root, scaled, at):
             if cell.run in cells:
                 raise GridError(f"{at}.run: {cell.run} is there twice; every axis must stand in the name of the run")
             cells[cell.run] = cell
@@ -73,24 +82,18 @@ def read_grid(file: Path) -> list[Cell]:
     return list(cells.values())
 
 
-def _expand(stage: object, root: Path, at: str) -> list[Cell]:
+def _expand(stage: object, root: Path, scaled: Mapping[str, str], at: str) -> list[Cell]:
     _keys(stage, at, required=("run", "commands"), optional=("axes", "needs"))
     assert isinstance(stage, dict)
-    axes = stage.get("axes", {})
-    if not isinstance(axes, dict):
-        raise GridError(f"{at}.axes: {axes!r} is no mapping of names to lists")
-    for name, values in axes.items():
-        if not isinstance(name, str) or not name.isidentifier() or name == "run_dir":
-            raise GridError(f"{at}.axes: {name!r} cannot name an axis")
-        for value in _list(values, f"{at}.axes.{name}"):
-            if not isinstance(value, str | int | float):
-                raise GridError(f"{at}.axes.{name}: {value!r} is neither text nor a number")
+    axes = _axes(stage.get("axes", {}), scaled, f"{at}.axes")
     run = _text(stage["run"], f"{at}.run")
     needs = [_text(t, f"{at}.needs[{i}]") for i, t in enumerate(_list(stage.get("needs", []), f"{at}.needs", True))]
     commands = [_text(t, f"{at}.commands[{i}]") for i, t in enumerate(_list(stage["commands"], f"{at}.commands"))]
     cells = []
-    for values in itertools.product(*axes.values()):
-        point = dict(zip(axes, values, strict=True))
+    for values in itertools.product(*axes):
+        point: dict[str, Any] = dict(scaled)
+        for value in values:
+            point |= value
         name = _fill(run, point, f"{at}.run")
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or name != str(PurePosixPath(name)):
             raise GridError(f"{at}.run: {name!r} is no plain path below the root")
@@ -104,6 +107,35 @@ def _expand(stage: object, root: Path, at: str) -> list[Cell]:
         needed = tuple(_fill(need, point, f"{at}.needs[{i}]") for i, need in enumerate(needs))
         cells.append(Cell(name, run_dir, tuple(filled), needed))
     return cells
+
+
+def _axes(axes: object, scaled: Mapping[str, str], at: str) -> list[list[dict[str, Any]]]:
+    """The axes of a stage: of each its points, of each point what its placeholders stand for."""
+    if not isinstance(axes, dict):
+        raise GridError(f"{at}: {axes!r} is no mapping of names to lists")
+    found: list[list[dict[str, Any]]] = []
+    names: set[str] = set()
+    for axis, values in axes.items():
+        if isinstance(values, dict) and scaled:
+            if scaled["scale"] not in values:
+                raise GridError(f"{at}.{axis}: says nothing of the scale {scaled['scale']}")
+            values = values[scaled["scale"]]
+        points = []
+        for value in _list(values, f"{at}.{axis}"):
+            point = value if isinstance(value, dict) else {axis: value}
+            for name, filler in point.items():
+                if not isinstance(name, str) or not name.isidentifier() or name in ("run_dir", "scale"):
+                    raise GridError(f"{at}: {name!r} cannot name an axis")
+                if not isinstance(filler, str | int | float):
+                    raise GridError(f"{at}.{axis}: {filler!r} is neither text nor a number")
+            points.append(point)
+        if points and any(point.keys() != points[0].keys() for point in points):
+            raise GridError(f"{at}.{axis}: its values do not all have the keys {', '.join(points[0])}")
+        if twice := names & points[0].keys():
+            raise GridError(f"{at}.{axis}: {', '.join(sorted(twice))} is there twice")
+        names |= points[0].keys()
+        found.append(points)
+    return found
 
 
 def _split(command: str, at: str) -> list[str]:

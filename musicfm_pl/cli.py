@@ -27,6 +27,7 @@ OTHER_COMMANDS = {
     "curves": "show how pretraining runs went: loss beside chance, use of the codebook",
     "relations": "say whether the study's conclusions hold among the results of runs",
     "attribution": "split the variance of the results of a grid by factors",
+    "collect": "copy results, configurations and curves of runs, without their checkpoints",
     "leaderboard": "regenerate the tables from the results of runs",
 }
 

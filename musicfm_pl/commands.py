@@ -82,6 +82,10 @@ def _function(command: str) -> Callable[..., Any]:
         from musicfm_pl.grid import grid
 
         return grid
+    if command == "collect":
+        from musicfm_pl.collect import collect
+
+        return collect
     if command == "relations":
         from musicfm_pl.relations_text import relations
 

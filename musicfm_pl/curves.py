@@ -12,7 +12,7 @@ from rich import markup
 from rich.console import Console
 from rich.table import Table
 
-from musicfm_pl.event_logs import FILES, Curve, logged_scalars
+from musicfm_pl.event_logs import Curve, folders_with_scalars, logged_scalars
 from musicfm_pl.results import run_name, write_aside
 
 FIGURES: Mapping[str, str] = {
@@ -60,7 +60,7 @@ def read_curves(runs: Path) -> dict[str, dict[str, Curve]]:
         FileNotFoundError: There is no run that was validated.
     """
     found: dict[str, dict[str, Curve]] = {}
-    for folder in sorted({file.parent for file in runs.rglob(FILES)}):
+    for folder in folders_with_scalars(runs):
         if logged := logged_scalars(folder, [f"val/{figure}" for figure in FIGURES]):
             by_figure = {name.removeprefix("val/"): curve for name, curve in logged.items()}
             found[run_name(folder)] = found.get(run_name(folder), {}) | by_figure

@@ -48,6 +48,7 @@ def grid(
     file: Path,
     launch: Literal["local", "slurm"] | None = None,
     jobs: int = 1,
+    scale: str | None = None,
     only: str | None = None,
     costs: bool = False,
     card: str = "h100",
@@ -61,10 +62,12 @@ def grid(
 
     Args:
         file: YAML with `root`, and `stages` of `run`, `axes`, `needs` and `commands`; each combination of a
-            stage's axes is a cell. `{axis}` and `{run_dir}` stand for their values. Paths count from the
-            current directory.
+            stage's axes is a cell. `{axis}` and `{run_dir}` stand for their values; a value of an axis may be a
+            mapping of several such names to values, which then vary together. Paths count from the current directory.
         launch: `local` runs the cells on this machine, `slurm` submits them as job arrays; without it they are listed.
         jobs: Cells at a time on this machine; the cores are divided among them.
+        scale: Of a grid that has `scales` the one to run, by default the first. `{scale}` stands for it, and an axis
+            may give each scale a list of its own.
         only: Cells whose runs this pattern fits, such as `pretrain/*`, and no others; what they need must be done.
         costs: Whether to list what each cell takes, too: parameters, steps, hours of audio, tokens, GPU hours, memory.
         card: The GPU of which hours are told, as in `musicfm plan`: h200, h100, a100-80, l40s, rtx4090, ...
@@ -73,13 +76,16 @@ def grid(
             at a time.
 
     Raises:
+        ValueError: Costs are asked for together with a launch, or of an unknown card.
         GridError: The file is no grid; the message names the key. Cells to be launched, or what they need, are stale;
             what is needed is not done.
         SystemExit: With 1 if a cell failed, with 130 or 143 if interrupted.
     """
-    cells = read_grid(file)
+    cells = read_grid(file, scale)
     statuses = all_statuses(cells)
     chosen = cells if only is None else chosen_cells(cells, only)
+    if costs and launch:
+        raise ValueError("--costs tells what cells take before they are launched; give it without --launch")
     if costs:
         from musicfm_pl.costs.grid_costs import show_costs
 

@@ -37,8 +37,14 @@ CORPUS = {"pretrain/fm9": ("--data.corpus.root", "unused")}
 """What must be said of an experiment that names its corpus."""
 
 
-def name_of(file: Path) -> str:
-    return file.relative_to(EXPERIMENTS).with_suffix("").as_posix()
+def name_of(file: Path | str | None) -> str | None:
+    return file.relative_to(EXPERIMENTS).with_suffix("").as_posix() if isinstance(file, Path) else file
+
+
+SCALED = [
+    (file, scale) for file in GRIDS for scale in yaml.safe_load(file.read_text(encoding="utf-8")).get("scales", [None])
+]
+"""Every grid at every scale that it has."""
 
 
 @pytest.fixture(scope="module")
@@ -197,9 +203,9 @@ def test_every_way_to_name_a_file_is_seen() -> None:
     assert configs(["--config", "a", "--run_dir", "r", "-c", "b", "--config=c", "--config"]) == ["a", "b", "c", ""]
 
 
-@pytest.mark.parametrize("file", GRIDS, ids=name_of)
-def test_grids_can_be_read_and_name_files_that_are_there(file: Path) -> None:
-    cells = read_grid(file)
+@pytest.mark.parametrize(("file", "scale"), SCALED, ids=name_of)
+def test_grids_can_be_read_and_name_files_that_are_there(file: Path, scale: str | None) -> None:
+    cells = read_grid(file, scale)
     assert cells
     for cell in cells:
         for command, *options in cell.commands:
@@ -209,10 +215,12 @@ def test_grids_can_be_read_and_name_files_that_are_there(file: Path) -> None:
                 assert (EXPERIMENTS.parent / name).is_file(), f"{cell.run}: {name}"
 
 
-@pytest.mark.parametrize("file", GRIDS, ids=name_of)
-def test_cells_of_grids_are_taken_by_the_command_line(file: Path, parser: jsonargparse.ArgumentParser) -> None:
+@pytest.mark.parametrize(("file", "scale"), SCALED, ids=name_of)
+def test_cells_of_grids_are_taken_by_the_command_line(
+    file: Path, scale: str | None, parser: jsonargparse.ArgumentParser
+) -> None:
     """Every seventh: seven is prime to the lengths of the axes, so that each value of each axis comes."""
-    for cell in read_grid(file)[::7]:
+    for cell in read_grid(file, scale)[::7]:
         for command, *options in cell.commands:
             if command == "fit":
                 config = parser.parse_args(expand_extends(options))
@@ -220,5 +228,5 @@ def test_cells_of_grids_are_taken_by_the_command_line(file: Path, parser: jsonar
 
 
 def test_every_folder_is_looked_at_here() -> None:
-    known = {"base", "axes", "pretrain", "tasks", "modes", "demo", "study_small", "grids", "slurm"}
+    known = {"base", "axes", "pretrain", "tasks", "modes", "demo", "study_small", "scales", "grids", "slurm"}
     assert {folder.name for folder in EXPERIMENTS.iterdir() if folder.is_dir()} <= known, "add a test of what it holds"

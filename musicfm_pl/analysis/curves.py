@@ -1,4 +1,4 @@
-"""Learning curves of pretraining runs, from the TensorBoard logs in their directories."""
+"""Learning curves of pretraining runs, from what they logged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from musicfm_pl.analysis.factors import Origin
-from musicfm_pl.event_logs import FILES, logged_scalars
+from musicfm_pl.event_logs import logged_scalars
 from musicfm_pl.results import RunResult
 
 SCALARS = {
@@ -38,7 +38,7 @@ def curves(results: Iterable[RunResult], origins: Mapping[str, Origin]) -> tuple
     found: dict[str, dict[str, tuple[tuple[int, float], ...]]] = {name: {} for name in SCALARS}
     for run in sorted(results, key=lambda run: run.run):
         origin = origins.get(run.run)
-        if run.stage == "pretrain" and origin and any(origin.folder.glob(FILES)):
+        if run.stage == "pretrain" and origin:
             for name, points in _scalars(origin.folder).items():
                 found[name][run.run] = points
     return tuple(Curves(title, found[name]) for name, title in SCALARS.items() if found[name])

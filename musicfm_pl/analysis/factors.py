@@ -23,7 +23,8 @@ _NAMES = {"RandomProjection": "random", "KMeans": "k-means", "Bert": "BERT"}
 """What the study calls our classes."""
 _OF_FACTORS = (
     *("model.encoder", "model.tokenizer", "model.rate_hz", "data.features.hop_length", "data.clip_s", "data.root"),
-    *("data.corpus", "data.seed", "seed_everything", "name", "role", "extends"),
+    *("data.max_val_clips", "data.train_share", "data.corpus", "data.seed", "seed_everything"),
+    *("name", "role", "extends"),
 )
 """Keys of a pretraining configuration that belong to a factor, or to nothing that is trained."""
 
@@ -151,14 +152,15 @@ def factors(config: Mapping[str, Any], num_parameters: int) -> dict[str, Level]:
     if rate_hz is None:
         hop, strides = _at(config, "data.features.hop_length"), _at(encoder, "time_strides")
         rate_hz = 24000 / (hop * math.prod(strides)) if hop and strides else None
-    data = _at(config, "data.root")
+    data, share = _at(config, "data.root"), _at(config, "data.train_share") or 1
+    some = "" if share == 1 else f", {100 * share:g} %"
     found: dict[str, Level | None] = {
         "encoder": _class_name(encoder),
         "tokens": _class_name(tokenizer),
         "rate": None if rate_hz is None else float(rate_hz),
         "length": float(length_s),
         "size": float(num_parameters),
-        "data": None if data is None else Path(str(data)).name,
+        "data": None if data is None else Path(str(data)).name + some,
     }
     return {name: level for name, level in found.items() if level is not None}
 
@@ -177,6 +179,10 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
     top = {"model": config.get("model"), "data": config.get("data")}
     found = dict(leaf for name, part in top.items() for leaf in leaves(part, name))
+    # Many short clips a step are as much audio as few long ones.
+    length_s, clips = _at(config, "data.clip_s"), found.pop("data.batch_size", None)
+    if length_s is not None and clips is not None:
+        found["data.step_s"] = float(length_s) * clips
     trainer = config.get("trainer") or {}
     return found | {f"trainer.{key}": trainer.get(key) for key in ("max_steps", "precision", "accumulate_grad_batches")}
 

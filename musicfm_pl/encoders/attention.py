@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from musicfm_pl.encoders.dropout import dropout
+
 ROTARY_BASE = 10_000.0
 """Wavelengths run from 2 pi to 2 pi x base tokens (arXiv 2104.09864; `rotary_embedding_base` in HF)."""
 
@@ -67,12 +69,19 @@ class SelfAttention(nn.Module):
         """
         rotated_BTD = h_BTD if table is None else rotate(h_BTD, table)
         query, key = self.query_key(rotated_BTD).chunk(2, dim=-1)
+        heads = self._heads(query), self._heads(key), self._heads(self.value(h_BTD))
         # The function knows no training mode: dropout must be switched off here.
-        dropout = self.dropout if self.training else 0.0
-        out_BHTd = F.scaled_dot_product_attention(
-            self._heads(query), self._heads(key), self._heads(self.value(h_BTD)), dropout_p=dropout
-        )
+        probability = self.dropout if self.training else 0.0
+        if probability > 0 and h_BTD.device.type == "cpu" and not torch.compiler.is_compiling():
+            out_BHTd = self._with_dropout(*heads)
+        else:
+            out_BHTd = F.scaled_dot_product_attention(*heads, dropout_p=probability)
         return self.out(out_BHTd.transpose(1, 2).flatten(2))
+
+    def _with_dropout(self, query_BHTd: Tensor, key_BHTd: Tensor, value_BHTd: Tensor) -> Tensor:
+        """The same on CPUs, where torch has no kernel with dropout either, but draws more slowly."""
+        scores_BHTT = (query_BHTd * query_BHTd.shape[-1] ** -0.5) @ key_BHTd.transpose(-2, -1)
+        return dropout(scores_BHTT.softmax(dim=-1), self.dropout, self.training) @ value_BHTd
 
     def _heads(self, x_BTD: Tensor) -> Tensor:
         return x_BTD.unflatten(2, (self.num_heads, -1)).transpose(1, 2)

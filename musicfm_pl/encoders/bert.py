@@ -13,6 +13,7 @@ from musicfm_pl.encoders.attention import SelfAttention
 from musicfm_pl.encoders.base import Encoder, stack_states
 from musicfm_pl.encoders.batch_statistics import layers_to_recompute, recomputed
 from musicfm_pl.encoders.conv_front_end import ConvFrontEnd
+from musicfm_pl.encoders.dropout import Dropout
 from musicfm_pl.encoders.feed_forward import FeedForward
 
 
@@ -68,7 +69,7 @@ class BertLayer(nn.Module):
         self.pre_norm = pre_norm
         self.attention = SelfAttention(dim, num_heads, dropout)
         self.attention_norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.ffn = FeedForward(dim, ffn_dim, nn.GELU(), dropout)
         self.ffn_norm = nn.LayerNorm(dim)
 
@@ -143,7 +144,7 @@ class Bert(Encoder):
         self.front_end = ConvFrontEnd(dim, num_mels, conv_channels, time_strides, recomputed_blocks)
         self.stride = self.front_end.stride
         self.positions = PositionalConv(dim, position_kernel, position_groups)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.layers = nn.ModuleList(BertLayer(dim, num_heads, ffn_dim, dropout, pre_norm) for _ in range(num_layers))
         self.norm = nn.LayerNorm(dim)
         self.recomputed_layers = layers_to_recompute(recomputed_layers, num_layers)

@@ -12,6 +12,7 @@ from musicfm_pl.encoders.attention import SelfAttention, rotary_table
 from musicfm_pl.encoders.base import Encoder, stack_states
 from musicfm_pl.encoders.batch_statistics import folded, layers_to_recompute, recomputed
 from musicfm_pl.encoders.conv_front_end import ConvFrontEnd
+from musicfm_pl.encoders.dropout import Dropout
 from musicfm_pl.encoders.feed_forward import FeedForward
 
 
@@ -36,7 +37,7 @@ class ConvModule(nn.Module):
         self.batch_norm = nn.BatchNorm1d(dim)
         self.activation = nn.SiLU()
         self.down = nn.Linear(dim, dim, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, h_BTD: Tensor) -> Tensor:
         """(B, T, D) to (B, T, D)."""
@@ -68,7 +69,7 @@ class ConformerLayer(nn.Module):
         self.ffn1 = FeedForward(dim, ffn_dim, nn.SiLU(), dropout)
         self.attention_norm = nn.LayerNorm(dim)
         self.attention = SelfAttention(dim, num_heads, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.conv = ConvModule(dim, kernel_size, dropout)
         self.ffn2_norm = nn.LayerNorm(dim)
         self.ffn2 = FeedForward(dim, ffn_dim, nn.SiLU(), dropout)
@@ -140,7 +141,7 @@ class Conformer(Encoder):
         self.head_dim = dim // max(1, num_heads)
         self.front_end = ConvFrontEnd(dim, num_mels, conv_channels, time_strides, recomputed_blocks)
         self.stride = self.front_end.stride
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.layers = nn.ModuleList(
             ConformerLayer(dim, num_heads, ffn_dim, kernel_size, dropout) for _ in range(num_layers)
         )

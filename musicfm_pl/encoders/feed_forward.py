@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from musicfm_pl.encoders.dropout import Dropout
+
 
 class FeedForward(nn.Module):
     """Linear - activation - dropout - linear - dropout.
@@ -22,7 +24,7 @@ class FeedForward(nn.Module):
         self.up = nn.Linear(dim, hidden_dim)
         self.activation = activation
         self.down = nn.Linear(hidden_dim, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, h_BTD: Tensor) -> Tensor:
         """(B, T, D) to (B, T, D)."""

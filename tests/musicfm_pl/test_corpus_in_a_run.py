@@ -54,6 +54,15 @@ def test_figures_on_another_corpus_as_a_process(run: Path, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
+def test_another_split_is_judged_beside_the_test(run: Path) -> None:
+    command.succeed("test", "--run_dir", run, "--data.test_split", "val")
+    result = read_result(run / "on-val")
+    assert result.split == "val"
+    root = yaml.safe_load((run / "config.yaml").read_text())["data"]["init_args"]["root"]
+    assert {track.track_id for track in result.tracks} == {entry.track_id for entry in Prepared(root).split("val")}
+    assert not (run / FILE_NAME).exists(), "that of the test is another"
+
+
 def test_a_corpus_that_is_for_testing_alone_is_heard_with_the_statistics_of_the_training(
     run: Path, prepared: Path
 ) -> None:

@@ -327,9 +327,11 @@ def test_a_result_that_is_none_does_not_count(here: Path) -> None:
     assert "results.json: schema None" in found.detail
 
 
-def test_no_jobs_are_refused(here: Path) -> None:
+def test_no_jobs_and_costs_of_a_launch_are_refused(here: Path) -> None:
     with pytest.raises(ValueError, match="--jobs: 0"):
         grid(here / "grid.yaml", launch="local", jobs=0)
+    with pytest.raises(ValueError, match="--costs tells what cells take before"):
+        grid(here / "grid.yaml", launch="local", costs=True)
 
 
 def test_the_end_of_a_log_has_no_overwritten_lines(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A masking that writes down which clips it is given, in which order, with which seeds; for options of `musicfm fit`."""
+"""A masking that notes which clips it is given, in which order and with which seeds; for options of `musicfm fit`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from data_modules.mel import LogMel
 
 
 class SeenClips(Masking):
-    """The study's masking. It adds a line for each clip to `<rank>` in the folder that the environment names in SEEN."""
+    """The study's masking. It adds a line a clip to the file `<rank>` in the folder that the environment names in SEEN."""
 
     def forward(
         self, waveform_BN: Tensor, log_mel: LogMel, generator: torch.Generator | Sequence[torch.Generator]

@@ -15,7 +15,7 @@ from data_modules.mel import LogMel
 
 
 class SeenClips(Masking):
-    """The study's masking. It adds a line a clip to the file `<rank>` in the folder that the environment names in SEEN."""
+    """The study's masking. It adds a line a clip to `<rank>`, in the folder that the environment names in SEEN."""
 
     def forward(
         self, waveform_BN: Tensor, log_mel: LogMel, generator: torch.Generator | Sequence[torch.Generator]

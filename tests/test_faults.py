@@ -16,6 +16,7 @@ import command
 import pytest
 from same_run import assert_same, checkpoint, logged
 
+from data_modules.shards import Prepared
 from musicfm_pl.checkpoint_files import damage
 from musicfm_pl.encoders.encoder_file import read_encoder
 
@@ -115,8 +116,8 @@ def test_shard_cut_short_while_it_runs(
     """Other clips take the place of those that are gone. Were the shard mapped, the process would be gone, too."""
     data, run = tmp_path / "data", tmp_path / "run"
     shutil.copytree(request.getfixturevalue(stored), data)
-    shard = str(next((data / "shards").glob("00000.[pf]*")))
-    cut = (*fault("CutShort", 1), "--trainer.callbacks.file", shard, "--data.num_workers", str(workers))
+    shard = data / "shards" / Prepared(data).entries[3].shard
+    cut = (*fault("CutShort", 1), "--trainer.callbacks.file", str(shard), "--data.num_workers", str(workers))
     with caplog.at_level(logging.WARNING, "data_modules"):
         command.succeed("fit", *command.pretraining(data, run, STEPS, *OFTEN, *cut))
     said = [record.getMessage() for record in caplog.records if record.name.startswith("data_modules")]

@@ -6,7 +6,7 @@ import abc
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ class Storage(abc.ABC):
 
     name: str
     """As the user gave it, for messages."""
+    has_shards: ClassVar[bool] = True
+    """Whether the index names shards; else each track is a file of its own."""
 
     @abc.abstractmethod
     def local_file(self, name: str) -> Path:
@@ -98,19 +100,37 @@ class ShardFolder(Storage):
             stored = self.read(wanted)
         except BadRecord as problem:
             raise BadRecord(f"track {entry.track_id}: {problem}") from problem
-        encoding = encoding_of(entry.shard)
-        pieces = []
-        for number, (first_byte, last_byte) in enumerate(wanted.blocks, start=first_sample // BLOCK_N):
-            block = stored[first_byte - wanted.first : last_byte - wanted.first]
-            where = f"{self.name}: shard {entry.shard}, track {entry.track_id}, {10 * number} s"
-            if len(entry.block_crc32_K) and zlib.crc32(block) != entry.block_crc32_K[number]:
-                raise BadRecord(f"{where}: the checksum does not fit; the shard was damaged since it was written")
-            try:
-                samples = encoding.decode(block, min(BLOCK_N, last_sample - number * BLOCK_N))
-            except BadRecord as problem:
-                raise BadRecord(f"{where}: {problem}") from problem
-            pieces.append(samples[max(0, first_sample - number * BLOCK_N) :])
-        return np.concatenate(pieces)
+        blocks = [stored[first - wanted.first : last - wanted.first] for first, last in wanted.blocks]
+        return joined(self.name, entry, blocks, first_sample, last_sample)
+
+
+def joined(
+    name: str, entry: Entry, blocks: Sequence[memoryview], first_sample: int, last_sample: int
+) -> NDArray[np.int16]:
+    """Samples of a track out of the blocks that they lie in.
+
+    Args:
+        name: Of the folder, for messages.
+        entry: The track.
+        blocks: As they are stored, from the one on that has `first_sample`.
+        first_sample: Within the track.
+        last_sample: Exclusive.
+
+    Raises:
+        BadRecord: A checksum or the decoder says that a block is not what was written.
+    """
+    encoding = encoding_of(entry.shard)
+    pieces = []
+    for number, block in enumerate(blocks, start=first_sample // BLOCK_N):
+        where = f"{name}: shard {entry.shard}, track {entry.track_id}, {10 * number} s"
+        if len(entry.block_crc32_K) and zlib.crc32(block) != entry.block_crc32_K[number]:
+            raise BadRecord(f"{where}: the checksum does not fit; the shard was damaged since it was written")
+        try:
+            samples = encoding.decode(block, min(BLOCK_N, last_sample - number * BLOCK_N))
+        except BadRecord as problem:
+            raise BadRecord(f"{where}: {problem}") from problem
+        pieces.append(samples[max(0, first_sample - number * BLOCK_N) :])
+    return np.concatenate(pieces)
 
 
 def range_of(entry: Entry, first_sample: int, last_sample: int) -> Range:

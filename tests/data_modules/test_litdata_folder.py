@@ -70,7 +70,8 @@ def test_damage_is_told(prepared: Path, tmp_path: Path, how: str) -> None:
     copy = Prepared(tmp_path / "copy")
     with pytest.raises(BadRecord, match="song0"):
         copy.read(copy.entries[0])
-    np.testing.assert_array_equal(copy.read(copy.entries[-1]), Prepared(prepared).read(copy.entries[-1]))
+    near = Prepared(prepared)
+    np.testing.assert_array_equal(copy.read(copy.entries[-1]), near.read(near.entries[-1]))
     code, said = command.fail("fit", *command.pretraining(tmp_path / "copy", tmp_path / "run", 2))
     assert code == 0 and (tmp_path / "run" / "results.json").exists(), said
 

@@ -46,6 +46,8 @@ class AudioFolder(Storage):
         cache_dir: Where the index and the mel statistics are kept; None for `~/.cache/musicfm`.
     """
 
+    has_shards = False
+
     def __init__(self, root: Path, cache_dir: Path | None) -> None:
         self.root = root
         self.name = str(root)

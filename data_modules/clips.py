@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -149,17 +149,13 @@ class RandomClips(Dataset[Clip]):
 
     def _clip(self, place: Place, entry: Entry, start_s: float) -> Clip:
         seed = mixed_seed(self.seed, place.item)
-        problems: list[str] = []
-        while True:
-            try:
-                clip = cut(entry, self.source, start_s, self.clip_s, seed, self.with_labels)
-                return clip._replace(problems=tuple(problems))
-            except BadRecord as problem:
-                problems.append(str(problem))
-                if len(problems) > MAX_ATTEMPTS:
-                    raise
-                other = mixed_seed(self.seed, place.item, len(problems)) % len(self)
-                entry, start_s = self._crop(Place(place.item, other))
+
+        def choice(number: int) -> Clip:
+            other = Place(place.item, mixed_seed(self.seed, place.item, number) % len(self))
+            crop = self._crop(other) if number else (entry, start_s)
+            return cut(crop[0], self.source, crop[1], self.clip_s, seed, self.with_labels)
+
+        return first_sound(choice)
 
 
 def clips_of(entries: Sequence[Entry], clip_s: float) -> NDArray[np.int64]:
@@ -207,17 +203,13 @@ class GridClips(Dataset[Clip]):
 
     def _clip(self, item: int) -> Clip:
         """A clip, or the next after it whose record is sound."""
-        problems: list[str] = []
-        while True:
-            entry, start_s = self._crop((item + len(problems)) % len(self))
-            try:
-                seed = mixed_seed(self.seed, item) if item < len(self) else NOT_COUNTED
-                clip = cut(entry, self.source, start_s, self.clip_s, seed, self.with_labels)
-                return clip._replace(problems=tuple(problems))
-            except BadRecord as problem:
-                problems.append(str(problem))
-                if len(problems) > MAX_ATTEMPTS:
-                    raise
+        seed = mixed_seed(self.seed, item) if item < len(self) else NOT_COUNTED
+
+        def choice(number: int) -> Clip:
+            entry, start_s = self._crop((item + number) % len(self))
+            return cut(entry, self.source, start_s, self.clip_s, seed, self.with_labels)
+
+        return first_sound(choice)
 
 
 class WholeTracks(Dataset[Clip]):
@@ -233,6 +225,25 @@ class WholeTracks(Dataset[Clip]):
     def __getitem__(self, item: int) -> Clip:
         entry = self.entries[item]
         return cut(entry, self.source, 0.0, entry.duration_s, item, True)
+
+
+def first_sound(choice: Callable[[int], Clip]) -> Clip:
+    """The first clip whose record is sound; it says why those before it were set aside.
+
+    Args:
+        choice: Makes the clip itself for 0, and for higher numbers what is to take its place, one after another.
+
+    Raises:
+        BadRecord: `MAX_ATTEMPTS` others were damaged, too.
+    """
+    problems: list[str] = []
+    while True:
+        try:
+            return choice(len(problems))._replace(problems=tuple(problems))
+        except BadRecord as problem:
+            problems.append(str(problem))
+            if len(problems) > MAX_ATTEMPTS:
+                raise
 
 
 def cut(entry: Entry, source: Source, start_s: float, duration_s: float, seed: int, with_labels: bool) -> Clip:

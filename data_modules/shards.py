@@ -31,7 +31,7 @@ from data_modules.audio import SUFFIXES
 from data_modules.corpora.audio_files import walk
 from data_modules.corpora.base import Kind, Split
 from data_modules.index import Entry, Index, Tracks, read_labels
-from data_modules.storage import LocalFolder, ShardFolder, Storage
+from data_modules.storage import LocalFolder, Storage
 
 if TYPE_CHECKING:
     from data_modules.remote import Remote
@@ -63,8 +63,8 @@ class Prepared:
     """A prepared folder, open for reading.
 
     Args:
-        root: A folder that `musicfm prepare` wrote, or the address of a copy of it (`s3://`, `https://`), or any
-            folder of audio files, which are then decoded as they are read.
+        root: A folder that `musicfm prepare` or `to_litdata` wrote, or the address of a copy of it (`s3://`,
+            `https://`), or any folder of audio files, which are then decoded as they are read.
         remote: How an address is read.
 
     Raises:
@@ -86,6 +86,10 @@ class Prepared:
             self.storage = LocalFolder(self.root)
             self._check()
         self.card: dict[str, Any] = json.loads(self.storage.local_file("corpus.json").read_text())
+        if self.card.get("container") == "litdata":
+            from data_modules.litdata_folder import LitDataFolder
+
+            self.storage = LitDataFolder(self.storage, str(root))
 
     def _is_audio(self) -> bool:
         """Whether there is nothing of a prepared folder, but something to hear."""
@@ -105,7 +109,7 @@ class Prepared:
     @cached_property
     def index(self) -> Index:
         """All tracks, without labels, at the cost of some columns of numbers."""
-        return Index(self.storage.local_file("index.parquet"), isinstance(self.storage, ShardFolder))
+        return Index(self.storage.local_file("index.parquet"), self.storage.has_shards)
 
     @cached_property
     def entries(self) -> list[Entry]:

@@ -6,7 +6,7 @@ import abc
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ class Storage(abc.ABC):
 
     name: str
     """As the user gave it, for messages."""
+    has_shards: ClassVar[bool] = True
+    """Whether the index names shards; else each track is a file of its own."""
 
     @abc.abstractmethod
     def local_file(self, name: str) -> Path:
@@ -98,19 +100,37 @@ class ShardFolder(Storage):
             stored = self.read(wanted)
         except BadRecord as problem:
             raise BadRecord(f"track {entry.track_id}: {problem}") from problem
-        encoding = encoding_of(entry.shard)
-        pieces = []
-        for number, (first_byte, last_byte) in enumerate(wanted.blocks, start=first_sample // BLOCK_N):
-            block = stored[first_byte - wanted.first : last_byte - wanted.first]
-            where = f"{self.name}: shard {entry.shard}, track {entry.track_id}, {10 * number} s"
-            if len(entry.block_crc32_K) and zlib.crc32(block) != entry.block_crc32_K[number]:
-                raise BadRecord(f"{where}: the checksum does not fit; the shard was damaged since it was written")
-            try:
-                samples = encoding.decode(block, min(BLOCK_N, last_sample - number * BLOCK_N))
-            except BadRecord as problem:
-                raise BadRecord(f"{where}: {problem}") from problem
-            pieces.append(samples[max(0, first_sample - number * BLOCK_N) :])
-        return np.concatenate(pieces)
+        blocks = [stored[first - wanted.first : last - wanted.first] for first, last in wanted.blocks]
+        return joined(self.name, entry, blocks, first_sample, last_sample)
+
+
+def joined(
+    name: str, entry: Entry, blocks: Sequence[memoryview], first_sample: int, last_sample: int
+) -> NDArray[np.int16]:
+    """Samples of a track out of the blocks that they lie in.
+
+    Args:
+        name: Of the folder, for messages.
+        entry: The track.
+        blocks: As they are stored, from the one on that has `first_sample`.
+        first_sample: Within the track.
+        last_sample: Exclusive.
+
+    Raises:
+        BadRecord: A checksum or the decoder says that a block is not what was written.
+    """
+    encoding = encoding_of(entry.shard)
+    pieces = []
+    for number, block in enumerate(blocks, start=first_sample // BLOCK_N):
+        where = f"{name}: shard {entry.shard}, track {entry.track_id}, {10 * number} s"
+        if len(entry.block_crc32_K) and zlib.crc32(block) != entry.block_crc32_K[number]:
+            raise BadRecord(f"{where}: the checksum does not fit; the shard was damaged since it was written")
+        try:
+            samples = encoding.decode(block, min(BLOCK_N, last_sample - number * BLOCK_N))
+        except BadRecord as problem:
+            raise BadRecord(f"{where}: {problem}") from problem
+        pieces.append(samples[max(0, first_sample - number * BLOCK_N) :])
+    return np.concatenate(pieces)
 
 
 def range_of(entry: Entry, first_sample: int, last_sample: int) -> Range:
@@ -128,7 +148,10 @@ def range_of(entry: Entry, first_sample: int, last_sample: int) -> Range:
 
 @final
 class LocalFolder(ShardFolder):
-    """A folder on a local disk; its shards are memory-mapped.
+    """A folder on a local disk.
+
+    Its shards are read, not memory-mapped: one that is cut short while it is mapped would end the process by SIGBUS.
+    None stays open: they may be more than the files that a process may have open.
 
     Args:
         root: The folder.
@@ -137,7 +160,6 @@ class LocalFolder(ShardFolder):
     def __init__(self, root: Path) -> None:
         self.root = root
         self.name = str(root)
-        self._maps: dict[str, np.ndarray] = {}
 
     def local_file(self, name: str) -> Path:
         """See `Storage.local_file`."""
@@ -151,28 +173,21 @@ class LocalFolder(ShardFolder):
         return self.root / name
 
     def read(self, wanted: Range) -> memoryview:
-        """See `ShardFolder.read`; a view into the memory map."""
-        if wanted.shard not in self._maps:
-            self._maps[wanted.shard] = self._map(wanted.shard)
-        shard = self._maps[wanted.shard]
-        if wanted.last > len(shard):
+        """See `ShardFolder.read`."""
+        path = self.root / "shards" / wanted.shard
+        try:
+            with path.open("rb") as file:
+                file.seek(wanted.first)
+                stored = file.read(wanted.last - wanted.first)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{path} is missing; run `musicfm prepare` again, or copy the file anew") from error
+        if len(stored) < wanted.last - wanted.first:
             raise BadRecord(
-                f"{self.root / 'shards' / wanted.shard} is cut short: there should be something up to byte "
-                f"{wanted.last}, the file has {len(shard)}; run `musicfm prepare` again, or copy the file anew"
+                f"{path} is cut short: there should be something up to byte {wanted.last}, the file has "
+                f"{path.stat().st_size}; run `musicfm prepare` again, or copy the file anew"
             )
-        return shard[wanted.first : wanted.last].data
+        return memoryview(stored)
 
     def forget(self, wanted: Range) -> bool:
         """See `ShardFolder.forget`: a disk says the same again."""
         return False
-
-    def _map(self, shard: str) -> np.ndarray:
-        path = self.root / "shards" / shard
-        if not path.exists():
-            raise FileNotFoundError(f"{path} is missing; run `musicfm prepare` again, or copy the file anew")
-        if path.stat().st_size == 0:
-            return np.zeros(0, dtype=np.uint8)
-        return np.memmap(path, dtype=np.uint8, mode="r")
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_maps": {}}  # workers map the files themselves

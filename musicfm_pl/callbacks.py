@@ -112,7 +112,7 @@ class ResultsWriter(L.Callback):
             task="pretrain",
             protocol=OWN,
             split="val",
-            num_tracks=len(data.prepared.split("val")),
+            num_tracks=len(data.prepared.tracks("val")),
             layer=None,
             summary={**figures, **stability, "steps": float(steps), "audio_hours": clips * data.clip_s / 3600},
             notes=[],

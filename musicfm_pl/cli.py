@@ -17,6 +17,7 @@ OTHER_COMMANDS = {
     "prepare": "turn a corpus into shards that training reads",
     "merge": "make one folder of the parts that `prepare --part` wrote",
     "export": "write a prepared folder as one tar of FLAC files, for exchange",
+    "to_litdata": "copy a prepared folder into the chunks of litdata, which runs can read as well",
     "bench_data": "how fast clips come from a source, and how many cores feed a GPU",
     "kmeans": "fit the centroids of k-means tokens to a prepared folder",
     "baseline": "judge a published method that learns nothing, beside trained heads",

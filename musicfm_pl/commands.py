@@ -54,6 +54,10 @@ def _function(command: str) -> Callable[..., Any]:
         from data_modules.exchange import export
 
         return export
+    if command == "to_litdata":
+        from data_modules.litdata_folder import to_litdata
+
+        return to_litdata
     if command == "bench_data":
         from data_modules.bench import bench_data
 

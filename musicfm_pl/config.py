@@ -66,6 +66,30 @@ def last_config(arguments: Sequence[str]) -> Path | None:
     return found
 
 
+def run_dir_of(arguments: Sequence[str]) -> tuple[Path, bool]:
+    """The run directory that the options of a command come to, and whether they name it themselves.
+
+    They do by `--run_dir`, else by `run_dir:` in the last YAML or what it extends; else the path of that YAML names it.
+
+    Raises:
+        ValueError: There is neither.
+    """
+    named = [
+        following if argument == "--run_dir" else argument.removeprefix("--run_dir=")
+        for argument, following in itertools.pairwise([*arguments, ""])
+        if argument == "--run_dir" or argument.startswith("--run_dir=")
+    ]
+    config = last_config(arguments)
+    if not named and config is None:
+        raise ValueError("name an experiment: --config experiments/....yaml, or a finished run: --run_dir runs/...")
+    if not named and config is not None:
+        contents = [yaml.safe_load(file.read_text()) or {} for file in layers(config)]
+        named = [content["run_dir"] for content in contents if content.get("run_dir")]
+        if not named:
+            return run_directory(config), False
+    return Path(named[-1]), True
+
+
 def run_directory(config: Path) -> Path:
     """`experiments/tasks/beat.yaml` -> `runs/tasks/beat`; a YAML elsewhere gives `runs/<its name>`."""
     path = config.with_suffix("")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import sys
 import warnings
@@ -12,7 +11,6 @@ from typing import Any
 
 import jsonargparse
 import lightning as L
-import yaml
 from jsonargparse import ArgumentParser
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.accelerators import CPUAccelerator
@@ -24,7 +22,7 @@ from lightning.pytorch.strategies import ParallelStrategy
 import musicfm_pl.encoders.pretrained  # noqa: F401 - known by its short name: `--model.encoder Pretrained`
 from musicfm_pl.callbacks import EncoderWriter, PredictionWriter, ProgressLines, ResultsWriter, StepSeed
 from musicfm_pl.checkpoint_files import LAST, CheckpointFiles, checkpoint_of
-from musicfm_pl.config import expand_extends, last_config, layers, run_directory
+from musicfm_pl.config import expand_extends, last_config, run_dir_of
 from musicfm_pl.config_record import SaveConfig
 from musicfm_pl.data_arguments import settle_data_arguments
 from musicfm_pl.guard import TrainingGuard
@@ -245,18 +243,10 @@ def _quieten() -> None:
 
 
 def _with_run_dir(arguments: list[str]) -> list[str]:
-    named = [
-        following if argument == "--run_dir" else argument.removeprefix("--run_dir=")
-        for argument, following in itertools.pairwise([*arguments, ""])
-        if argument == "--run_dir" or argument.startswith("--run_dir=")
-    ]
-    config = last_config(arguments)
-    if config is not None:
-        in_yaml = any((yaml.safe_load(file.read_text()) or {}).get("run_dir") for file in layers(config))
-        return arguments if named or in_yaml else [*arguments, "--run_dir", str(run_directory(config))]
-    if not named:
-        raise ValueError("name an experiment: --config experiments/....yaml, or a finished run: --run_dir runs/...")
-    recorded = Path(named[-1]) / "config.yaml"
+    run_dir, is_named = run_dir_of(arguments)
+    if last_config(arguments) is not None:
+        return arguments if is_named else [*arguments, "--run_dir", str(run_dir)]
+    recorded = run_dir / "config.yaml"
     if not recorded.exists():
         raise FileNotFoundError(f"--run_dir: {recorded.parent} holds no run (no config.yaml), and no --config is given")
     return ["--config", str(recorded), *arguments]

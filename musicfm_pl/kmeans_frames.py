@@ -49,7 +49,7 @@ class Frames:
         self.batch_clips = batch_clips
         self.seed = seed
         self.device = device
-        train, samples = prepared.split("train"), Samples(prepared)
+        train, samples = prepared.tracks("train"), Samples(prepared)
         self.clips = RandomClips(train, samples, clip_s, seed)
         self.first_clips = RandomClips(train, samples, clip_s, mixed_seed(seed, 1))
         self.grid = GridClips(train, samples, clip_s, seed)

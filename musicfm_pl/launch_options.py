@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 from rich.console import Console
 
-from musicfm_pl.config import last_config, run_directory
+from musicfm_pl.config import run_dir_of
 
 
 def without_launch(arguments: Sequence[str]) -> tuple[list[str], bool, dict[str, Any]]:
@@ -60,19 +58,4 @@ def launch_run(command: str, arguments: Sequence[str], parameters: dict[str, Any
     """
     from musicfm_pl.slurm import submit_run
 
-    submit_run([command, *arguments], _run_dir(arguments), parameters, Console())
-
-
-def _run_dir(arguments: Sequence[str]) -> Path:
-    named = None
-    for argument, following in itertools.pairwise([*arguments, ""]):
-        if argument == "--run_dir":
-            named = Path(following)
-        elif argument.startswith("--run_dir="):
-            named = Path(argument.removeprefix("--run_dir="))
-    config = last_config(arguments)
-    if named is not None:
-        return named
-    if config is None:
-        raise ValueError("name an experiment: --config experiments/....yaml, or a finished run: --run_dir runs/...")
-    return run_directory(config)
+    submit_run([command, *arguments], run_dir_of(arguments)[0], parameters, Console())

@@ -53,6 +53,13 @@ def prepared(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def prepared_flac(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """The same, stored as FLAC. Not to be changed."""
+    prepare = ("prepare", "--corpus", "miniature.Miniature", "--jobs", "1", "--format", "flac", "--out")
+    return once("flac", lambda out: command.succeed(*prepare, out))
+
+
+@pytest.fixture(scope="session")
 def pretrained_run(once: Callable[[str, Callable[[Path], object]], Path], prepared: Path) -> Path:
     """A run of `musicfm fit` of four steps. Not to be changed."""
     return once("pretrained", lambda out: command.succeed("fit", *command.pretraining(prepared, out, 4)))

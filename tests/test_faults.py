@@ -5,6 +5,7 @@ Each is done for real to a run, which then must go on and be the run that nothin
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import shutil
@@ -15,6 +16,7 @@ import command
 import pytest
 from same_run import assert_same, checkpoint, logged
 
+from data_modules.shards import Prepared
 from musicfm_pl.checkpoint_files import damage
 from musicfm_pl.encoders.encoder_file import read_encoder
 
@@ -104,6 +106,39 @@ def test_the_first_checkpoint_is_damaged(prepared: Path, tmp_path: Path) -> None
         code, said = command.fail("fit", *command.pretraining(prepared, tmp_path, STEPS))
         assert code == 2
         assert "delete it (fit then begins anew)" in said
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("stored", ["prepared", "prepared_flac"])
+def test_shard_cut_short_while_it_runs(
+    stored: str, workers: int, tmp_path: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Other clips take the place of those that are gone. Were the shard mapped, the process would be gone, too."""
+    data, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(request.getfixturevalue(stored), data)
+    shard = data / "shards" / Prepared(data).entries[3].shard
+    cut = (*fault("CutShort", 1), "--trainer.callbacks.file", str(shard), "--data.num_workers", str(workers))
+    with caplog.at_level(logging.WARNING, "data_modules"):
+        command.succeed("fit", *command.pretraining(data, run, STEPS, *OFTEN, *cut))
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("data_modules")]
+    assert any("song3" in line and f"{shard} is cut short" in line for line in said)
+    assert "clips were set aside" in said[-1]
+    assert checkpoint(run)["global_step"] == STEPS
+
+
+def test_shard_cut_short_and_repaired(prepared: Path, whole: Path, tmp_path: Path) -> None:
+    """Where no clip may be set aside, the run stops before it is trained on another one, and goes on as if never."""
+    data, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(prepared, data)
+    shard = data / "shards" / "00000.pcm"
+    arguments = command.pretraining(data, run, STEPS, *OFTEN, "--data.max_damaged", "0")
+    code, said = command.fail("fit", *arguments, *fault("CutShort", 2), "--trainer.callbacks.file", str(shard))
+    assert code == 2
+    assert "data.max_damaged: " in said and f"{shard} is cut short" in said and "repair the data" in said
+    assert 2 <= checkpoint(run)["global_step"] < STEPS
+    shutil.copyfile(prepared / "shards" / "00000.pcm", shard)
+    command.succeed("fit", *arguments)
+    assert_same(run, whole)
 
 
 def test_clock_jumps(prepared: Path, whole: Path, tmp_path: Path) -> None:

@@ -93,11 +93,12 @@ def test_the_share_counts_over_a_thousand_clips_at_least(caplog: pytest.LogCaptu
     Damage(1.0).count(1, ["x"] * 900)
 
 
-@pytest.fixture
-def flipped(prepared: Path, tmp_path: Path) -> Path:
-    """The miniature corpus with damage in the first ten seconds of its second track."""
-    shutil.copytree(prepared, tmp_path / "data")
-    entry = Prepared(prepared).entries[1]
+@pytest.fixture(params=["int16", "flac"])
+def flipped(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The miniature corpus with one bit flipped in the first ten seconds of its second track."""
+    whole = request.getfixturevalue({"int16": "prepared", "flac": "prepared_flac"}[request.param])
+    shutil.copytree(whole, tmp_path / "data")
+    entry = Prepared(whole).entries[1]
     path = tmp_path / "data" / "shards" / entry.shard
     content = bytearray(path.read_bytes())
     content[entry.first_byte + 1000] ^= 1

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import command
 import million
+import pytest
+
+from data_modules import shards
 
 _MEASURE = """
 import json, sys
@@ -30,3 +33,16 @@ def test_memory_of_a_worker_is_flat(tmp_path: Path) -> None:
     # A list of the tracks, or an order of the clips, in the worker alone would be tens of MB.
     assert large["worker_private_mb"] < small["worker_private_mb"] + 10
     assert large["trainer_grew_mb"] < 150
+
+
+def test_pretraining_makes_no_list_of_all_tracks(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor at its end, when it records what it was validated on: a million, with their labels, are gigabytes."""
+
+    def read_labels(file: Path) -> None:
+        raise AssertionError("labels of all tracks are read")
+
+    monkeypatch.setattr(shards, "read_labels", read_labels)
+    command.succeed("fit", *command.pretraining(prepared, tmp_path / "run", 1))
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["num_tracks"] == 2

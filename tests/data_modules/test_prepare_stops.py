@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import command
@@ -17,20 +18,29 @@ from preparation import BEGIN, contents
 from data_modules.shards import Prepared
 
 
-def test_a_killed_one_goes_on_and_gives_the_same(whole: Path, tmp_path: Path) -> None:
-    out = tmp_path / "data"
-    process = subprocess.Popen(
+def prepare_slowly(out: Path, delay_s: float) -> subprocess.Popen[bytes]:
+    """`BEGIN` as a process group of its own, which takes so long for each track."""
+    return subprocess.Popen(
         command.command(*BEGIN, "--out", out),
-        env=command.environment() | {"MINIATURE_DELAY_S": "0.4"},
+        env=command.environment() | {"MINIATURE_DELAY_S": str(delay_s)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def wait_for(seen: Callable[[], object]) -> None:
+    """Until it is seen, two minutes at most; what follows fails if it is not."""
     give_up = time.monotonic() + 120
-    while not (out / "shards" / "00000.parquet").exists() and time.monotonic() < give_up:
-        time.sleep(0.05)
-    while not list((out / "shards").glob(".0000[1-3].pcm.*.part")) and time.monotonic() < give_up:
+    while not seen() and time.monotonic() < give_up:
         time.sleep(0.01)
+
+
+def test_a_killed_one_goes_on_and_gives_the_same(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "data"
+    process = prepare_slowly(out, delay_s=0.4)
+    wait_for(lambda: (out / "shards" / "00000.parquet").exists())
+    wait_for(lambda: list((out / "shards").glob(".0000[1-3].pcm.*.part")))
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert list((out / "shards").glob(".*.part")), "it was killed while it wrote a shard"
@@ -45,17 +55,9 @@ def test_a_killed_one_goes_on_and_gives_the_same(whole: Path, tmp_path: Path) ->
 
 def test_two_at_a_time(tmp_path: Path) -> None:
     out = tmp_path / "data"
-    process = subprocess.Popen(
-        command.command(*BEGIN, "--out", out),
-        env=command.environment() | {"MINIATURE_DELAY_S": "30"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = prepare_slowly(out, delay_s=30)
     try:
-        give_up = time.monotonic() + 120
-        while not (out / "corpus.json").exists() and time.monotonic() < give_up:
-            time.sleep(0.05)
+        wait_for(lambda: (out / "corpus.json").exists())
         code, said = command.fail(*BEGIN, "--out", out)
     finally:
         os.killpg(process.pid, signal.SIGKILL)

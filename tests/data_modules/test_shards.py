@@ -133,6 +133,16 @@ def test_one_bit(folder: Path, tmp_path: Path) -> None:
     assert done.returncode == 1 and b"shards/00001" in done.stdout
 
 
+def test_no_shard_stays_open(tmp_path: Path) -> None:
+    """A large corpus has more of them than a process may have open files."""
+    prepared = Prepared(write(tmp_path, "int16", tracks_per_shard=1))
+    assert len({entry.shard for entry in prepared.entries}) == len(LENGTHS)
+    before = sorted(Path("/proc/self/fd").iterdir())
+    for entry in prepared.entries:
+        prepared.read(entry)
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+
+
 def test_cut_short(folder: Path, tmp_path: Path) -> None:
     prepared = damaged(folder, tmp_path / "copy", Prepared(folder).entries[4].shard, None)
     with pytest.raises(BadRecord, match="is cut short"):

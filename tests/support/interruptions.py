@@ -150,6 +150,25 @@ class KillReader(L.Callback):
             os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
 
 
+class CutShort(L.Callback):
+    """Takes the end of a file away, as a copy over it does that breaks off.
+
+    Args:
+        step: Number of the step after which.
+        file: Which loses its last quarter.
+    """
+
+    def __init__(self, step: int, file: Path) -> None:
+        self.step = step
+        self.file = Path(file)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        if trainer.global_step == self.step:
+            os.truncate(self.file, self.file.stat().st_size * 3 // 4)
+
+
 class FullDisk(L.Callback):
     """No file of this process may grow beyond a size, from some step on.
 

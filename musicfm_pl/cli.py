@@ -24,6 +24,7 @@ OTHER_COMMANDS = {
     "plan": "say what a pretraining run will take: parameters, memory, GPU hours",
     "bench": "measure our encoder against the public way of building the same model",
     "grid": "list or run the cells of a grid of experiments",
+    "codebook": "examine tokens and encoder of a pretraining run on some music; alarms with remedies",
     "curves": "show how pretraining runs went: loss beside chance, use of the codebook",
     "relations": "say whether the study's conclusions hold among the results of runs",
     "attribution": "split the variance of the results of a grid by factors",

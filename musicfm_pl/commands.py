@@ -70,6 +70,10 @@ def _function(command: str) -> Callable[..., Any]:
         from musicfm_pl.kmeans import kmeans
 
         return kmeans
+    if command == "codebook":
+        from musicfm_pl.codebook import codebook
+
+        return codebook
     if command == "curves":
         from musicfm_pl.curves import curves
 

@@ -121,7 +121,7 @@ def build(
     origins = origins or {}
     relations = read_relations() if relations is None else relations
     runs = sorted(results, key=lambda r: (r.run, r.task, r.name, str(r.seed), r.config_digest))
-    by_table = grouped(runs, lambda r: (r.stage, r.corpus, r.split, r.protocol, r.corpus_note, r.licence))
+    by_table = grouped(runs, lambda r: (r.stage, r.corpus, r.trained_on, r.split, r.protocol, r.corpus_note, r.licence))
     # Probes before fine-tuning, as in the study.
     in_order = sorted(by_table.items(), key=lambda item: (item[0][0] != "probe", item[0]))
     tables = [_table(group, origins, out) for _, group in in_order]
@@ -179,6 +179,7 @@ def _table(runs: Sequence[RunResult], origins: Mapping[str, Origin], out: Path) 
     by_task = grouped(runs, lambda r: r.task)
     return Table(
         corpus=first.corpus,
+        trained_on=first.trained_on,
         corpus_note=first.corpus_note,
         licence=first.licence,
         split=first.split,

@@ -34,7 +34,7 @@ PUBLISHED_NOTE = (
     "orientation and are no rows of the tables above."
 )
 CSV_COLUMNS = (
-    *("stage", "corpus", "split", "protocol", "name", "layer", "role", "task", "metric"),
+    *("stage", "corpus", "trained_on", "split", "protocol", "name", "layer", "role", "task", "metric"),
     *("mean", "std", "low", "high", "num_groups", "num_seeds", "seeds"),
 )
 QUESTION = "Does pretraining help?"
@@ -89,7 +89,8 @@ def seeds_text(num: int) -> str:
 def heading(table: Table) -> str:
     """What a table is of; figures of different protocols are never in one."""
     protocol = "" if table.stage == "pretrain" else f", protocol {table.protocol}"
-    return f"{STAGES[table.stage]} on {table.corpus}{protocol}"
+    trained = f", trained on {table.trained_on}" if table.trained_on else ""
+    return f"{STAGES[table.stage]} on {table.corpus}{trained}{protocol}"
 
 
 def facts(table: Table) -> list[tuple[str, str]]:
@@ -106,6 +107,7 @@ def facts(table: Table) -> list[tuple[str, str]]:
         protocol += f" (the same runs also under {', '.join(table.other_protocols)}: `--protocol NAME`)"
     return [
         ("Corpus", corpus),
+        *([("Trained on", table.trained_on)] if table.trained_on else []),
         ("Licence", table.licence),
         ("Split", table.split),
         ("Tracks", tracks),
@@ -181,7 +183,7 @@ def comma_separated(board: Leaderboard) -> str:
                 drawn = {seed: value for seed, value in cell.by_seed.items() if seed is not None}
                 seeds = " ".join(str(seed) for seed, value in sorted(drawn.items()) if value is not None)
                 writer.writerow(
-                    [table.stage, table.corpus, table.split, table.protocol]
+                    [table.stage, table.corpus, table.trained_on, table.split, table.protocol]
                     + [row.name, row.layer or "", row.role, task, metric]
                     + ["" if value is None else repr(value) for value in (cell.mean, cell.std)]
                     + _interval_cells(cell.interval)

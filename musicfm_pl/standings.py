@@ -229,6 +229,7 @@ class Table:
         other_protocols: Names of those under which the same runs were evaluated, too.
         leads: For each column its best row; None where fewer than two rows have the figure.
         sources: Where the figures of each row and task come from.
+        trained_on: Corpus that the models were trained on, where that is another; else empty.
     """
 
     corpus: str
@@ -247,6 +248,7 @@ class Table:
     other_protocols: tuple[str, ...]
     leads: tuple[Lead | None, ...] = ()
     sources: Mapping[tuple[str, Task], Source] = field(default_factory=dict)
+    trained_on: str = ""
 
     def is_bold(self, row: int, column: int) -> bool:
         """Whether a cell is the best of its column, by a difference that holds."""

@@ -27,6 +27,7 @@ OTHER_COMMANDS = {
     "codebook": "examine tokens and encoder of a pretraining run on some music; alarms with remedies",
     "curves": "show how pretraining runs went: loss beside chance, use of the codebook",
     "relations": "say whether the study's conclusions hold among the results of runs",
+    "generalisation": "say where a model loses on music that it was not trained on: tokens, encoder, head",
     "attribution": "split the variance of the results of a grid by factors",
     "leaderboard": "regenerate the tables from the results of runs",
 }
@@ -39,7 +40,7 @@ def overview() -> str:
         ("experiments, each `--config experiments/....yaml`:", MODEL_COMMANDS),
         ("around them:", OTHER_COMMANDS),
     ):
-        lines += [title, *(f"  {name:<12} {text}" for name, text in commands.items()), ""]
+        lines += [title, *(f"  {name:<14} {text}" for name, text in commands.items()), ""]
     lines += [
         "`musicfm COMMAND --help` describes its options; any setting of a YAML can be given on the command line,",
         "as in `musicfm fit --config experiments/pretrain/fm7.yaml --data.root data/mine --trainer.max_steps 1000`.",

@@ -90,6 +90,10 @@ def _function(command: str) -> Callable[..., Any]:
         from musicfm_pl.relations_text import relations
 
         return relations
+    if command == "generalisation":
+        from musicfm_pl.generalisation_text import generalisation
+
+        return generalisation
     if command == "attribution":
         from musicfm_pl.attribution_plot import attribution
 

@@ -11,12 +11,14 @@ from rich.console import Console
 from musicfm_pl.analysis.attribution import attributions
 from musicfm_pl.analysis.curves import curves
 from musicfm_pl.analysis.factors import Origin, read_runs
+from musicfm_pl.analysis.generalisation import generalisation
 from musicfm_pl.analysis.leads import leads
 from musicfm_pl.analysis.published import published, published_arms
 from musicfm_pl.analysis.rate_length import rate_length_maps
 from musicfm_pl.analysis.relation_file import Relation, read_relations
 from musicfm_pl.analysis.relations import Report, report, reports
 from musicfm_pl.analysis.sources import source
+from musicfm_pl.codebook_file import CodebookReport, read_reports
 from musicfm_pl.layer_map import layer_maps
 from musicfm_pl.leaderboard_html import page
 from musicfm_pl.leaderboard_text import comma_separated, markdown, show
@@ -53,7 +55,9 @@ def leaderboard(
         ValueError: No run was evaluated under the protocol.
     """
     found, origins = read_some(results)
-    board = build(found if protocol is None else under(found, protocol), origins, out, read_relations(relations))
+    codebooks = read_reports([results] if isinstance(results, Path) else results)
+    compared = found if protocol is None else under(found, protocol)
+    board = build(compared, origins, out, read_relations(relations), codebooks)
     out.mkdir(parents=True, exist_ok=True)
     show(board, Console())
     for name, text in (
@@ -106,6 +110,7 @@ def build(
     origins: Mapping[str, Origin] | None = None,
     out: Path = Path(),
     relations: Sequence[Relation] | None = None,
+    codebooks: Sequence[CodebookReport] = (),
 ) -> Leaderboard:
     """The leaderboard of some runs: a pure function of them and of the published table, whatever their order.
 
@@ -114,6 +119,7 @@ def build(
         origins: By run where it comes from; without them nothing is known of factors.
         out: Directory of the page, from which files are named.
         relations: Conclusions to check; the study's if None.
+        codebooks: What `musicfm codebook` wrote of the encoders.
 
     Raises:
         ValueError: Two runs claim the same place: the same row, task and seed, with the same layer.
@@ -138,6 +144,7 @@ def build(
         rate_length_maps=rate_length_maps(runs, origins),
         curves=curves(runs, origins),
         attributions=attributions(runs, origins),
+        generalisation=generalisation(runs, origins, codebooks),
     )
 
 

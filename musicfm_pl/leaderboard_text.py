@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from musicfm_pl.analysis.intervals import Interval
+from musicfm_pl.generalisation_text import generalisation_markdown
 from musicfm_pl.layer_map import bold_rows, layer_heading, layer_note, layer_titles, show_map
 from musicfm_pl.relations_text import attributions_markdown, pipes, relations_markdown, show_relations
 from musicfm_pl.standings import PUBLISHED_SOURCE, Cell, Comparison, Figure, Leaderboard, Row, Table, signed
@@ -151,6 +152,7 @@ def markdown(board: Leaderboard) -> str:
             parts += [f"### {QUESTION}", "\n".join(f"- {c.verdict}" for c in table.comparisons)]
             parts += [QUESTION_NOTE, pipes(titles, rows)]
     parts += attributions_markdown(board.attributions)
+    parts += generalisation_markdown(board.generalisation)
     for found in board.layer_maps:
         parts += [f"## {layer_heading(found)}", layer_note(found)]
         parts += [pipes(layer_titles(found), bold_rows(found, "**", "**"))]

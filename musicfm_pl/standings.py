@@ -13,6 +13,7 @@ from musicfm_pl.results import Role, RunResult, Stage, Task
 if TYPE_CHECKING:
     from musicfm_pl.analysis.attribution import Attribution
     from musicfm_pl.analysis.curves import Curves
+    from musicfm_pl.analysis.generalisation import Generalisation
     from musicfm_pl.analysis.leads import Lead
     from musicfm_pl.analysis.rate_length import RateLengthMap
     from musicfm_pl.analysis.relations import Report
@@ -272,6 +273,7 @@ class Leaderboard:
         rate_length_maps: Scores by rate and length, where the runs form such a grid.
         curves: Learning curves of pretraining.
         attributions: Shares of variance of factors.
+        generalisation: Where models lose on music that they were not trained on.
     """
 
     tables: tuple[Table, ...]
@@ -285,3 +287,4 @@ class Leaderboard:
     rate_length_maps: tuple[RateLengthMap, ...] = ()
     curves: tuple[Curves, ...] = ()
     attributions: tuple[Attribution, ...] = ()
+    generalisation: Generalisation | None = None

@@ -84,7 +84,7 @@ def generalisation(results: list[Path] | Path = Path("runs"), out: Path | None =
     show_generalisation(found, Console())
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        write_aside(out / "GENERALISATION.md", "\n\n".join(generalisation_markdown(found)).lstrip("#") + "\n")
+        write_aside(out / "GENERALISATION.md", "\n\n".join(generalisation_markdown(found)).removeprefix("#") + "\n")
         write_aside(out / "generalisation.json", json.dumps(as_data(found), indent=1, ensure_ascii=False) + "\n")
         print(f"wrote {out / 'GENERALISATION.md'}, {out / 'generalisation.json'}")
 

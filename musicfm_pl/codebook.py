@@ -38,6 +38,8 @@ _ROWS: Mapping[str, tuple[str, str]] = {
     "loss_above_chance": ("loss above chance", "+.3f"),
 }
 """Figures of a codebook as the console has them."""
+_OF_BOOKS = (*("perplexity", "perplexity_share", "dead_codes", "top10_share"), "masked_accuracy", "loss_above_unigram")
+"""Those that are shown of each of several codebooks; the file has all."""
 
 
 def codebook(
@@ -153,15 +155,17 @@ def show_report(report: CodebookReport, console: Console) -> None:
         "mean over codebooks" if len(report.music[0].books) > 1 else "", [one.corpus for one in report.music]
     )
     table.add_row("clips", *(f"{one.clips} of {one.split}" for one in report.music))
-    for name, title in (("mean", "mel mean (0)"), ("std", "mel standard deviation (1)")):
-        table.add_row(title, *(f"{one.mel[name]:+.3f}" for one in report.music))
+    table.add_row("mel mean (0)", *(f"{one.mel['mean']:+.3f}" for one in report.music))
+    table.add_row("mel standard deviation (1)", *(f"{one.mel['std']:.3f}" for one in report.music))
     table.add_row("  in dB", *(f"{one.mel['mean_db']:.1f} ± {one.mel['std_db']:.1f}" for one in report.music))
     _rows(table, [one.overall for one in report.music])
     console.print(table)
     for one in report.music:
         if len(one.books) > 1:
-            by_book = _table(f"{one.corpus}, by codebook", [str(number) for number in range(len(one.books))])
-            _rows(by_book, one.books)
+            columns = ["perplexity", "of K", "dead", "top 10", "masked acc", "loss - freq."]
+            by_book = _table(f"{one.corpus}, by codebook", columns)
+            for number, book in enumerate(one.books):
+                by_book.add_row(str(number), *(_text(name, book) for name in _OF_BOOKS))
             console.print(by_book)
     for one in report.music:
         for alarm in one.alarms:
@@ -179,6 +183,10 @@ def _table(title: str, columns: Sequence[str]) -> Table:
 
 
 def _rows(table: Table, columns: Sequence[Mapping[str, float | None]]) -> None:
-    for name, (title, form) in _ROWS.items():
-        values = [column[name] for column in columns]
-        table.add_row(title, *("–" if value is None else format(value, form) for value in values))
+    for name, (title, _) in _ROWS.items():
+        table.add_row(title, *(_text(name, column) for column in columns))
+
+
+def _text(name: str, figures: Mapping[str, float | None]) -> str:
+    value = figures[name]
+    return "–" if value is None else format(value, _ROWS[name][1])

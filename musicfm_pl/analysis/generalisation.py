@@ -135,10 +135,11 @@ def _figures(by_seed: Mapping[int, Heard]) -> dict[str, Cell]:
     found = {}
     for name in names:
         drawn = _sampled(by_seed, name) if name in _BY_TRACK else None
-        values = {seed: one.overall[name] for seed, one in by_seed.items()}
-        found[name] = Cell(values, drawn.interval if drawn else None)
-    mel = {f"mel_{name}": Cell({seed: one.mel[name] for seed, one in by_seed.items()}) for name in ("mean", "std")}
-    return found | mel
+        interval = drawn.interval if drawn else None
+        found[name] = Cell({seed: one.overall[name] for seed, one in by_seed.items()}, interval)
+    for name in ("mean", "std"):
+        found[f"mel_{name}"] = Cell({seed: one.mel[name] for seed, one in by_seed.items()})
+    return found
 
 
 def _sampled(by_seed: Mapping[int, Heard], name: str) -> Sampled | None:

@@ -64,11 +64,12 @@ def is_of(corpus: Corpus, out: Path) -> bool:
     if not path.exists():
         return False
     before, now = json.loads(path.read_text()), arguments_of(corpus)
-    has: Mapping[str, Any] = before.get("arguments", {})
+    has: Mapping[str, Any] | None = before.get("arguments")
+    # An argument that came with a later version was as it is where it is left out.
     return bool(
         before["corpus"] == corpus.name
-        and has.keys() == now.keys()
-        and all(_are_same(has[key], now[key]) for key in now)
+        and has is not None
+        and all(_are_same(has.get(key), now.get(key)) for key in has.keys() | now.keys())
     )
 
 

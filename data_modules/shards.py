@@ -179,6 +179,14 @@ class Prepared:
         )
 
 
+def corpus_in(root: str | Path) -> str:
+    """The name of the corpus in a prepared folder; that of the folder, if there is none any more."""
+    try:
+        return str(Prepared(root).card["corpus"])
+    except (OSError, ValueError):
+        return Path(root).name
+
+
 def is_address(root: str | Path) -> bool:
     """Whether it names something that is not on a local disk."""
     return "://" in str(root)

@@ -1,4 +1,4 @@
-"""Notes to audio: a General MIDI soundfont and a synthesiser, both from PyPI."""
+"""Notes to audio: a General MIDI soundfont and a synthesiser, both from PyPI; or a soundfont of the user's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 import midirenderer
 import numpy as np
@@ -22,7 +23,8 @@ NOISE_FLOOR_DBFS = -60.0
 """Level of the faint white noise under every render, as a recording has it. Digital silence lies at -100 dB in the
 log-mel, far below any recording: with one mean and one standard deviation for all bands it would decide most tokens.
 """
-SOUNDFONT = "TimGM6mb.sf2 (GPL-2, shipped with pretty_midi)"
+SOUNDFONT = "TimGM6mb"
+"""That of the renderer (`TimGM6mb.sf2`, GPL-2, shipped with pretty_midi), as licences and notes of corpora name it."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,46 @@ class Part:
 
 
 @cache
-def _soundfont() -> bytes:
-    return (files("pretty_midi") / "TimGM6mb.sf2").read_bytes()
+def _soundfont(path: Path | None) -> bytes:
+    if path is None:
+        return (files("pretty_midi") / f"{SOUNDFONT}.sf2").read_bytes()
+    return path.expanduser().read_bytes()
 
 
-def render(parts: Sequence[Part], duration_s: float) -> NDArray[np.float32]:
+def check_soundfont(path: Path | None) -> None:
+    """Looks whether a file is a soundfont, by its first bytes.
+
+    Args:
+        path: Of the file; None for the renderer's own.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no SoundFont 2.
+    """
+    if path is None:
+        return
+    if not path.expanduser().is_file():
+        raise FileNotFoundError(
+            f"corpus.soundfont: there is no file {path}; name a General MIDI soundfont (.sf2), or leave it out for "
+            f"{SOUNDFONT}"
+        )
+    with path.expanduser().open("rb") as file:
+        head = file.read(12)
+    if (head[:4], head[8:]) != (b"RIFF", b"sfbk"):
+        raise ValueError(
+            f"corpus.soundfont: {path} is no SoundFont 2 file (.sf2); unpack a compressed one (.sf3) first"
+        )
+
+
+def render(parts: Sequence[Part], duration_s: float, soundfont: Path | None = None) -> NDArray[np.float32]:
     """Mono float32 audio at `SAMPLE_RATE`, exactly `duration_s` long, with its peak at -1 dBFS.
 
     The same notes give the same samples, the noise floor included.
+
+    Args:
+        parts: What is played.
+        duration_s: Length of the audio in seconds.
+        soundfont: A General MIDI soundfont; None for the renderer's own.
     """
     midi = pretty_midi.PrettyMIDI(resolution=960)
     for part in parts:
@@ -64,7 +98,7 @@ def render(parts: Sequence[Part], duration_s: float) -> NDArray[np.float32]:
         midi.instruments.append(instrument)
     buffer = io.BytesIO()
     midi.write(buffer)
-    wave = midirenderer.render_wave_from(_soundfont(), buffer.getvalue())
+    wave = midirenderer.render_wave_from(_soundfont(soundfont), buffer.getvalue())
     stereo, rate = soundfile.read(io.BytesIO(wave), dtype="float32")
     mono = soxr.resample(stereo.mean(axis=1), rate, SAMPLE_RATE)
     num_samples = round(duration_s * SAMPLE_RATE)

@@ -16,6 +16,7 @@ from torch.distributed.fsdp import FSDPModule
 
 from data_modules.order import mixed_seed
 from data_modules.pretrain import PretrainData
+from data_modules.shards import corpus_in
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.encoders.encoder_file import FILE, EncoderFile, write_encoder
 from musicfm_pl.guard import TrainingGuard
@@ -23,7 +24,7 @@ from musicfm_pl.heads.base import Estimate
 from musicfm_pl.protocol_table import show_protocols
 from musicfm_pl.protocols.presets import OWN
 from musicfm_pl.provenance import config_digest, machine, versions
-from musicfm_pl.results import Evaluation, Role, RunResult, TrackResult, run_name, write_result
+from musicfm_pl.results import Evaluation, Role, RunResult, TrackResult, run_name, write_aside, write_result
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 from musicfm_pl.systems.task import TaskModel
 
@@ -40,10 +41,20 @@ class ResultsWriter(L.Callback):
         run_dir: Of the run.
         name: Row of the leaderboard; None for the encoder's own name.
         role: `encoder`, or `baseline`.
+        result_dir: Where the result of a test goes; None for the run directory, or `on-<folder>` below it where the
+            test is on other data than those of the training.
+
+    Raises:
+        ValueError: The place of the result is that of a run.
     """
 
-    def __init__(self, run_dir: Path, name: str | None, role: Role) -> None:
+    def __init__(self, run_dir: Path, name: str | None, role: Role, result_dir: Path | None = None) -> None:
+        if result_dir is not None and (result_dir / "checkpoints").exists():
+            raise ValueError(
+                f"--result_dir: {result_dir} is the directory of a run, whose own result it would replace; name another"
+            )
         self.run_dir = run_dir
+        self.result_dir = result_dir
         self.name = name
         self.role = role
         self._began = time.monotonic()
@@ -126,10 +137,12 @@ class ResultsWriter(L.Callback):
         device = trainer.strategy.root_device
         accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         # A test on another corpus than that of the training, or another split, must not replace the result on its own.
-        own = Path(config["data"]["init_args"]["root"]).resolve() == Path(data.root).resolve()
+        home = config["data"]["init_args"]["root"]
+        own = Path(home).resolve() == Path(data.root).resolve()
         split = getattr(data, "test_split", "test")
         elsewhere = [Path(data.root).name] * (not own) + [split] * (split != "test")
-        folder = self.run_dir / "-".join(["on", *elsewhere]) if elsewhere else self.run_dir
+        folder = self.result_dir or (self.run_dir / "-".join(["on", *elsewhere]) if elsewhere else self.run_dir)
+        trained_on = card["corpus"] if own else corpus_in(home)
         result = RunResult(
             run=run_name(folder),
             name=self.name or str(getattr(encoder, "name", class_name(encoder))),
@@ -143,8 +156,12 @@ class ResultsWriter(L.Callback):
             versions=versions(),
             machine=machine(accelerator),
             seconds=round(time.monotonic() - self._began, 1),
+            trained_on="" if trained_on == card["corpus"] else trained_on,
             **figures,
         )
+        if self.result_dir is not None:  # a result is read with the configuration beside it
+            folder.mkdir(parents=True, exist_ok=True)
+            write_aside(folder / "config.yaml", (self.run_dir / "config.yaml").read_text())
         write_result(folder, result)
         trainer.print(f"results: {folder / 'results.json'}")
         return result

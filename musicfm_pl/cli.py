@@ -25,8 +25,10 @@ OTHER_COMMANDS = {
     "plan": "say what a pretraining run will take: parameters, memory, GPU hours",
     "bench": "measure our encoder against the public way of building the same model",
     "grid": "list or run the cells of a grid of experiments",
+    "codebook": "examine tokens and encoder of a pretraining run on some music; alarms with remedies",
     "curves": "show how pretraining runs went: loss beside chance, use of the codebook",
     "relations": "say whether the study's conclusions hold among the results of runs",
+    "generalisation": "say where a model loses on music that it was not trained on: tokens, encoder, head",
     "attribution": "split the variance of the results of a grid by factors",
     "collect": "copy results, configurations and curves of runs, without their checkpoints",
     "leaderboard": "regenerate the tables from the results of runs",
@@ -40,7 +42,7 @@ def overview() -> str:
         ("experiments, each `--config experiments/....yaml`:", MODEL_COMMANDS),
         ("around them:", OTHER_COMMANDS),
     ):
-        lines += [title, *(f"  {name:<12} {text}" for name, text in commands.items()), ""]
+        lines += [title, *(f"  {name:<14} {text}" for name, text in commands.items()), ""]
     lines += [
         "`musicfm COMMAND --help` describes its options; any setting of a YAML can be given on the command line,",
         "as in `musicfm fit --config experiments/pretrain/fm7.yaml --data.root data/mine --trainer.max_steps 1000`.",

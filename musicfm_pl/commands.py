@@ -74,6 +74,10 @@ def _function(command: str) -> Callable[..., Any]:
         from musicfm_pl.kmeans import kmeans
 
         return kmeans
+    if command == "codebook":
+        from musicfm_pl.codebook import codebook
+
+        return codebook
     if command == "curves":
         from musicfm_pl.curves import curves
 
@@ -94,6 +98,10 @@ def _function(command: str) -> Callable[..., Any]:
         from musicfm_pl.relations_text import relations
 
         return relations
+    if command == "generalisation":
+        from musicfm_pl.generalisation_text import generalisation
+
+        return generalisation
     if command == "attribution":
         from musicfm_pl.attribution_plot import attribution
 

@@ -58,6 +58,13 @@ class ExperimentCLI(LightningCLI):
             default=None,
             help="Directory of the run; by default the YAML's path names it: runs/tasks/beat.",
         )
+        parser.add_argument(
+            "--result_dir",
+            type=Path | None,
+            default=None,
+            help="Of a test: directory for its results.json and a copy of the run's config.yaml; by default the run's "
+            "own, or on-<folder> in it where --data.root names other data than the run was trained on.",
+        )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(TrainingGuard, "guard")
         parser.add_lightning_class_args(Throughput, "throughput")
@@ -67,10 +74,13 @@ class ExperimentCLI(LightningCLI):
         """Settles the run directory and the checkpoint to go on from.
 
         Raises:
-            ValueError: Checkpoints are asked for that nothing would look at before they are written.
+            ValueError: Checkpoints are asked for that nothing would look at before they are written; or another place
+                for the result of what is no test.
         """
         config = self.config[self.subcommand]
         run_dir = Path(config.run_dir)
+        if self.subcommand != "test" and config.result_dir is not None:
+            raise ValueError(f"--result_dir is for `musicfm test`; `{self.subcommand}` writes into --run_dir")
         if self.subcommand == "fit" and config.checkpoint.save_weights_only:
             raise ValueError(
                 "--checkpoint.save_weights_only: Lightning would write the best model without asking the guard whether "
@@ -101,7 +111,7 @@ class ExperimentCLI(LightningCLI):
         if config.trainer.logger in (None, True):
             kwargs["logger"] = TensorBoardLogger(self.run_dir, name="", version="")
         writers = [
-            ResultsWriter(self.run_dir, config.name, config.role),
+            ResultsWriter(self.run_dir, config.name, config.role, config.result_dir),
             PredictionWriter(self.run_dir),
         ]
         named = self.config_init[self.subcommand].trainer.callbacks or []

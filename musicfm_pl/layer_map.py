@@ -75,7 +75,7 @@ def layer_maps(results: Iterable[RunResult]) -> tuple[LayerMap, ...]:
     """
     groups: dict[tuple[str, str, str, str, str, Stage, str, Role], list[RunResult]] = {}
     for run in results:
-        if run.stage != "pretrain":
+        if run.is_task_at_home:
             of = (run.corpus, run.corpus_note, run.licence, run.split, run.protocol, run.stage, run.name, run.role)
             groups.setdefault(of, []).append(run)
     found = []

@@ -11,6 +11,7 @@ from rich.console import Console
 from musicfm_pl.analysis.attribution import attributions
 from musicfm_pl.analysis.curves import curves
 from musicfm_pl.analysis.factors import Origin, read_runs
+from musicfm_pl.analysis.generalisation import generalisation
 from musicfm_pl.analysis.leads import leads
 from musicfm_pl.analysis.published import published, published_arms
 from musicfm_pl.analysis.rate_length import rate_length_maps
@@ -18,6 +19,7 @@ from musicfm_pl.analysis.relation_file import Relation, read_relations
 from musicfm_pl.analysis.relations import Report, report, reports
 from musicfm_pl.analysis.sources import source
 from musicfm_pl.analysis.training import training_rows
+from musicfm_pl.codebook_file import CodebookReport, read_reports
 from musicfm_pl.layer_map import layer_maps
 from musicfm_pl.leaderboard_html import page
 from musicfm_pl.leaderboard_text import comma_separated, markdown, show
@@ -54,7 +56,9 @@ def leaderboard(
         ValueError: No run was evaluated under the protocol.
     """
     found, origins = read_some(results)
-    board = build(found if protocol is None else under(found, protocol), origins, out, read_relations(relations))
+    codebooks = read_reports([results] if isinstance(results, Path) else results)
+    compared = found if protocol is None else under(found, protocol)
+    board = build(compared, origins, out, read_relations(relations), codebooks)
     out.mkdir(parents=True, exist_ok=True)
     show(board, Console())
     for name, text in (
@@ -107,6 +111,7 @@ def build(
     origins: Mapping[str, Origin] | None = None,
     out: Path = Path(),
     relations: Sequence[Relation] | None = None,
+    codebooks: Sequence[CodebookReport] = (),
 ) -> Leaderboard:
     """The leaderboard of some runs: a pure function of them and of the published table, whatever their order.
 
@@ -115,6 +120,7 @@ def build(
         origins: By run where it comes from; without them nothing is known of factors.
         out: Directory of the page, from which files are named.
         relations: Conclusions to check; the study's if None.
+        codebooks: What `musicfm codebook` wrote of the encoders.
 
     Raises:
         ValueError: Two runs claim the same place: the same row, task and seed, with the same layer.
@@ -122,7 +128,7 @@ def build(
     origins = origins or {}
     relations = read_relations() if relations is None else relations
     runs = sorted(results, key=lambda r: (r.run, r.task, r.name, str(r.seed), r.config_digest))
-    by_table = grouped(runs, lambda r: (r.stage, r.corpus, r.split, r.protocol, r.corpus_note, r.licence))
+    by_table = grouped(runs, lambda r: (r.stage, r.corpus, r.trained_on, r.split, r.protocol, r.corpus_note, r.licence))
     # Probes before fine-tuning, as in the study.
     in_order = sorted(by_table.items(), key=lambda item: (item[0][0] != "probe", item[0]))
     tables = [_table(group, origins, out) for _, group in in_order]
@@ -140,6 +146,7 @@ def build(
         curves=curves(runs, origins),
         attributions=attributions(runs, origins),
         trainings=training_rows(runs, origins),
+        generalisation=generalisation(runs, origins, codebooks),
     )
 
 
@@ -181,6 +188,7 @@ def _table(runs: Sequence[RunResult], origins: Mapping[str, Origin], out: Path) 
     by_task = grouped(runs, lambda r: r.task)
     return Table(
         corpus=first.corpus,
+        trained_on=first.trained_on,
         corpus_note=first.corpus_note,
         licence=first.licence,
         split=first.split,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 
+from musicfm_pl.generalisation_text import generalisation_section
 from musicfm_pl.layer_map import layer_sections
 from musicfm_pl.leaderboard_sections import (
     attribution_sections,
@@ -40,6 +41,7 @@ def page(board: Leaderboard) -> str:
     sections += [_section(number, table) for number, table in enumerate((*board.tables, *board.pretraining))]
     sections += [rate_length_sections(board.rate_length_maps), training_section(board.trainings)]
     sections += [curves_section(board.curves), attribution_sections(board.attributions)]
+    sections += [generalisation_section(board.generalisation)]
     sections += [layer_sections(board.layer_maps)]
     made_with = "".join(f"<li>{escape(line)}</li>" for line in board.made_with)
     return f"""<!DOCTYPE html>

@@ -11,6 +11,7 @@ from rich.table import Table as Grid
 
 from musicfm_pl.analysis.intervals import Interval
 from musicfm_pl.analysis.training import TRAINING_NOTE, TRAINING_TITLE, TRAINING_TITLES
+from musicfm_pl.generalisation_text import generalisation_markdown
 from musicfm_pl.layer_map import bold_rows, layer_heading, layer_note, layer_titles, show_map
 from musicfm_pl.relations_text import attributions_markdown, pipes, relations_markdown, show_relations
 from musicfm_pl.standings import PUBLISHED_SOURCE, Cell, Comparison, Figure, Leaderboard, Row, Table, signed
@@ -35,7 +36,7 @@ PUBLISHED_NOTE = (
     "orientation and are no rows of the tables above."
 )
 CSV_COLUMNS = (
-    *("stage", "corpus", "split", "protocol", "name", "layer", "role", "task", "metric"),
+    *("stage", "corpus", "trained_on", "split", "protocol", "name", "layer", "role", "task", "metric"),
     *("mean", "std", "low", "high", "num_groups", "num_seeds", "seeds"),
 )
 QUESTION = "Does pretraining help?"
@@ -90,7 +91,8 @@ def seeds_text(num: int) -> str:
 def heading(table: Table) -> str:
     """What a table is of; figures of different protocols are never in one."""
     protocol = "" if table.stage == "pretrain" else f", protocol {table.protocol}"
-    return f"{STAGES[table.stage]} on {table.corpus}{protocol}"
+    trained = f", trained on {table.trained_on}" if table.trained_on else ""
+    return f"{STAGES[table.stage]} on {table.corpus}{trained}{protocol}"
 
 
 def facts(table: Table) -> list[tuple[str, str]]:
@@ -107,6 +109,7 @@ def facts(table: Table) -> list[tuple[str, str]]:
         protocol += f" (the same runs also under {', '.join(table.other_protocols)}: `--protocol NAME`)"
     return [
         ("Corpus", corpus),
+        *([("Trained on", table.trained_on)] if table.trained_on else []),
         ("Licence", table.licence),
         ("Split", table.split),
         ("Tracks", tracks),
@@ -152,6 +155,7 @@ def markdown(board: Leaderboard) -> str:
     if board.trainings:
         parts += [f"## {TRAINING_TITLE}", TRAINING_NOTE, pipes(TRAINING_TITLES, board.trainings)]
     parts += attributions_markdown(board.attributions)
+    parts += generalisation_markdown(board.generalisation)
     for found in board.layer_maps:
         parts += [f"## {layer_heading(found)}", layer_note(found)]
         parts += [pipes(layer_titles(found), bold_rows(found, "**", "**"))]
@@ -184,7 +188,7 @@ def comma_separated(board: Leaderboard) -> str:
                 drawn = {seed: value for seed, value in cell.by_seed.items() if seed is not None}
                 seeds = " ".join(str(seed) for seed, value in sorted(drawn.items()) if value is not None)
                 writer.writerow(
-                    [table.stage, table.corpus, table.split, table.protocol]
+                    [table.stage, table.corpus, table.trained_on, table.split, table.protocol]
                     + [row.name, row.layer or "", row.role, task, metric]
                     + ["" if value is None else repr(value) for value in (cell.mean, cell.std)]
                     + _interval_cells(cell.interval)

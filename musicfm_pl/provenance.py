@@ -15,7 +15,7 @@ from typing import Any
 IGNORED_KEYS = frozenset(
     {
         # where things are put
-        *("run_dir", "default_root_dir", "dirpath", "save_dir", "ckpt_path", "config"),
+        *("run_dir", "result_dir", "default_root_dir", "dirpath", "save_dir", "ckpt_path", "config"),
         # what is shown
         *("logger", "log_every_n_steps", "verbose", "profiler", "throughput"),
         *("enable_progress_bar", "enable_model_summary", "progress"),

@@ -76,6 +76,7 @@ class RunResult:
         notes: What a reader of the figures must know.
         tracks: Scores by track; empty for pretraining.
         others: The same predictions by the names of other protocols.
+        trained_on: Corpus that the model was trained on, where that is another than `corpus`; else empty.
     """
 
     run: str
@@ -100,6 +101,12 @@ class RunResult:
     notes: Sequence[str] = ()
     tracks: Sequence[TrackResult] = field(default=(), repr=False)
     others: Mapping[str, Evaluation] = field(default_factory=dict, repr=False)
+    trained_on: str = ""
+
+    @property
+    def is_task_at_home(self) -> bool:
+        """Whether these are figures of a task, on the corpus that the model was trained on."""
+        return self.stage != "pretrain" and not self.trained_on
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:

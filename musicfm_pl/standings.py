@@ -13,6 +13,7 @@ from musicfm_pl.results import Role, RunResult, Stage, Task
 if TYPE_CHECKING:
     from musicfm_pl.analysis.attribution import Attribution
     from musicfm_pl.analysis.curves import Curves
+    from musicfm_pl.analysis.generalisation import Generalisation
     from musicfm_pl.analysis.leads import Lead
     from musicfm_pl.analysis.rate_length import RateLengthMap
     from musicfm_pl.analysis.relations import Report
@@ -229,6 +230,7 @@ class Table:
         other_protocols: Names of those under which the same runs were evaluated, too.
         leads: For each column its best row; None where fewer than two rows have the figure.
         sources: Where the figures of each row and task come from.
+        trained_on: Corpus that the models were trained on, where that is another; else empty.
     """
 
     corpus: str
@@ -247,6 +249,7 @@ class Table:
     other_protocols: tuple[str, ...]
     leads: tuple[Lead | None, ...] = ()
     sources: Mapping[tuple[str, Task], Source] = field(default_factory=dict)
+    trained_on: str = ""
 
     def is_bold(self, row: int, column: int) -> bool:
         """Whether a cell is the best of its column, by a difference that holds."""
@@ -271,6 +274,7 @@ class Leaderboard:
         curves: Learning curves of pretraining.
         trainings: How each pretraining run went, see `analysis.training`.
         attributions: Shares of variance of factors.
+        generalisation: Where models lose on music that they were not trained on.
     """
 
     tables: tuple[Table, ...]
@@ -285,3 +289,4 @@ class Leaderboard:
     curves: tuple[Curves, ...] = ()
     attributions: tuple[Attribution, ...] = ()
     trainings: tuple[tuple[str, ...], ...] = ()
+    generalisation: Generalisation | None = None

@@ -38,7 +38,7 @@ HEADS: dict[str, Callable[[int], Head]] = {
 POP909 = Path(__file__).parents[1].parent / "shared" / "corpora" / "pop909"
 
 
-def silence(parts: object, duration_s: float) -> NDArray[np.float32]:
+def silence(parts: object, duration_s: float, soundfont: Path | None = None) -> NDArray[np.float32]:
     return np.zeros(round(duration_s * SAMPLE_RATE), dtype=np.float32)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from data_modules import labels, synth
 from data_modules.corpora import (
+    dcml_composers,
     dcml_form,
     dcml_harmony,
     dcml_movement,
@@ -24,6 +25,7 @@ from data_modules.corpora.base import SPLITS, BadTrack, Corpus, Item, Kind, Spli
 from data_modules.corpora.dcml_movement import Movement
 from data_modules.corpora.dcml_performance import Timing
 from data_modules.corpora.dcml_score import Played
+from data_modules.corpora.other_soundfont import take_soundfont
 from data_modules.spans import Spans
 
 Profile = Literal["demo", "full"]
@@ -35,21 +37,6 @@ TAIL_S = 0.6
 """Left for the last notes to die away."""
 _SAME_Q = 1e-3
 """Quarters within which two labels stand at the same place."""
-
-_COMPOSERS = {
-    "ABC": "Beethoven",
-    "beethoven_piano_sonatas": "Beethoven",
-    "chopin_mazurkas": "Chopin",
-    "corelli": "Corelli",
-    "debussy_suite_bergamasque": "Debussy",
-    "dvorak_silhouettes": "Dvořák",
-    "grieg_lyric_pieces": "Grieg",
-    "liszt_pelerinage": "Liszt",
-    "medtner_tales": "Medtner",
-    "mozart_piano_sonatas": "Mozart",
-    "schumann_kinderszenen": "Schumann",
-    "tchaikovsky_seasons": "Tchaikovsky",
-}
 
 
 @cache
@@ -70,6 +57,12 @@ class Dcml(Corpus):
         profile: `demo`, 190 listed movements, each from its start to a bar line within 45 s for training and 90 s
             for validation and test (3 hours; as many works as there are, movements with sections first); or
             `full`, every movement whole (34 hours).
+        test_composer: All works of this composer, such as `corelli`, are for testing, and they alone; train and val
+            are the other composers' as listed.
+        without_composer: Works of this composer are left out; the others' are split as listed. Train and val are
+            those of `test_composer`: where a model is at home that is then tested on the composer.
+        only_composer: Works of this composer alone, split as listed: for heads that are trained on them.
+        soundfont: A General MIDI soundfont (.sf2) that plays the scores; TimGM6mb if left out.
     """
 
     name = "dcml"
@@ -79,7 +72,15 @@ class Dcml(Corpus):
     )
     note = "synthetic tempo; rendered with TimGM6mb"
 
-    def __init__(self, root: Path = Path("data/sources/dcml"), profile: Profile = "demo") -> None:
+    def __init__(
+        self,
+        root: Path = Path("data/sources/dcml"),
+        profile: Profile = "demo",
+        test_composer: str | None = None,
+        without_composer: str | None = None,
+        only_composer: str | None = None,
+        soundfont: Path | None = None,
+    ) -> None:
         if profile not in get_args(Profile):
             raise ValueError(f"profile: {profile!r} is unknown; choose one of {', '.join(get_args(Profile))}")
         self.root = Path(root)
@@ -88,6 +89,14 @@ class Dcml(Corpus):
             # Excerpts are another test set than whole movements: their figures must not share a table.
             self.name = "dcml-demo"
             self.note = f"{self.note}; 190 excerpts, cut at 45 s for training and at 90 s for test"
+        self.test_composer, self.without_composer, self.only_composer = test_composer, without_composer, only_composer
+        chosen = dcml_composers.Choice.of(test_composer, without_composer, only_composer)
+        self._chosen = chosen
+        if chosen is not None:
+            self.name = f"{self.name}-{chosen.how}-{chosen.composer}"
+            self.note = f"{self.note}; {chosen.says}".replace("190 excerpts", "excerpts")
+        self.soundfont = soundfont
+        take_soundfont(self, soundfont)
 
     def fetch(self, say: Callable[[str], None] = print) -> None:
         """Downloads the scores with pip, checks them by sha256 and converts them; see `Corpus.fetch`.
@@ -101,13 +110,19 @@ class Dcml(Corpus):
         dcml_source.fetch(self.root, say)
 
     def items(self) -> Sequence[Item]:
-        """See `Corpus.items`; the list is `splits/dcml.csv`."""
+        """See `Corpus.items`; the list is `splits/dcml.csv`.
+
+        Raises:
+            FileNotFoundError: There is no such soundfont.
+            ValueError: It is none.
+        """
+        synth.check_soundfont(self.soundfont)
         chosen = [row for row in _movements() if self.profile == "full" or row["demo"] == "1"]
         items = []
         for row in chosen:
             split = next(split for split in SPLITS if split == row["split"])
             items.append(Item(track_id(row["movement"]), row["work"], split))
-        return items
+        return items if self._chosen is None else self._chosen.items(items)
 
     def load(self, item: Item) -> Track:
         """Reads, plays and renders a movement; see `Corpus.load`."""
@@ -143,14 +158,14 @@ class Dcml(Corpus):
         if len(section_rows) > 1:
             found["section"] = _tile(section_rows, when, duration_s, merge=False)
         num, den = dcml_score.main_metre(whole)
-        tags = [f"composer---{_COMPOSERS[item.track_id.split('/')[0]]}"]
+        tags = [f"composer---{dcml_composers.of_track(item.track_id)}"]
         tags += [f"instrument---{family}" for family in families]
         tags.append(f"metre---{num}/{den}")
         if movement.minor is not None:
             tags.append(f"mode---{'minor' if movement.minor else 'major'}")
         found["tag"] = Spans.of((0.0, duration_s, tag) for tag in tags)
         labels.check(found, duration_s, source)
-        return Track(item, synth.render(parts, duration_s), found)
+        return Track(item, synth.render(parts, duration_s, self.soundfont), found)
 
 
 def track_id(movement: str) -> str:

@@ -15,10 +15,11 @@ from mido import KeySignatureError
 
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.label_rows import Label, Row, number, rows, spans
+from data_modules.corpora.other_soundfont import take_soundfont
 from data_modules.corpora.pop909_form import Bars, bars_of, melody_of, sections_of
 from data_modules.labels import check
 from data_modules.spans import Spans
-from data_modules.synth import Note, Part, render
+from data_modules.synth import Note, Part, check_soundfont, render
 
 _TAIL_S = 1.0
 """For the last notes to die away."""
@@ -45,6 +46,7 @@ class Pop909(Corpus):
 
     Args:
         root: The folder that holds 001, 002, ..., or its parent (where it is called POP909).
+        soundfont: A General MIDI soundfont (.sf2) that plays the songs; TimGM6mb if left out.
     """
 
     name = "pop909"
@@ -52,15 +54,19 @@ class Pop909(Corpus):
     note = "synthetic performance"
     expected_tracks = 909
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, soundfont: Path | None = None) -> None:
         self.root = Path(root)
+        self.soundfont = soundfont
+        take_soundfont(self, soundfont)
 
     def items(self) -> Sequence[Item]:
         """See `Corpus.items`; a song is a group; those that the split file does not name are for training.
 
         Raises:
-            FileNotFoundError: There is no such folder, or no song in it.
+            FileNotFoundError: There is no such folder, or no song in it; or no such soundfont.
+            ValueError: The soundfont is none.
         """
+        check_soundfont(self.soundfont)
         splits, twins = _splits()
         return [Item(one.name, twins.get(one.name, one.name), splits.get(one.name, "train")) for one in self._songs()]
 
@@ -82,7 +88,7 @@ class Pop909(Corpus):
         tags = [f"instrument---{name}" for name in dict.fromkeys(instruments)]
         labels["tag"] = Spans.of((0.0, duration_s, tag) for tag in tags)
         check(labels, duration_s, str(folder))
-        return Track(item, render(parts, duration_s), labels)
+        return Track(item, render(parts, duration_s, self.soundfont), labels)
 
     def gaps(self, item: Item) -> dict[Kind, str]:
         """Why a song lacks a kind of label, by kind, without rendering it.

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 from data_modules.corpora.accompaniment import band
 from data_modules.corpora.base import Corpus, Item, Kind, Track
+from data_modules.corpora.other_soundfont import take_soundfont
 from data_modules.corpora.tune_notation import parse
 from data_modules.corpora.tunes import METRES, Tune
 from data_modules.labels import check
 from data_modules.spans import Spans
-from data_modules.synth import render
+from data_modules.synth import check_soundfont, render
 
 _LEAD_IN_S = 0.25
 _TAIL_S = 1.5
@@ -23,14 +25,28 @@ _SLOW, _FAST = 90, 130
 
 
 class Tiny(Corpus):
-    """Old tunes that this project wrote down itself, with labels of all five kinds: the tests' corpus."""
+    """Old tunes that this project wrote down itself, with labels of all five kinds: the tests' corpus.
+
+    Args:
+        soundfont: A General MIDI soundfont (.sf2) that plays them; TimGM6mb if left out.
+    """
 
     name = "tiny"
     licence = "CC0 1.0 (tunes in the public domain, written down and arranged for this project)"
     note = "synthetic performance"
 
+    def __init__(self, soundfont: Path | None = None) -> None:
+        self.soundfont = soundfont
+        take_soundfont(self, soundfont)
+
     def items(self) -> Sequence[Item]:
-        """See `Corpus.items`; a tune is its own group."""
+        """See `Corpus.items`; a tune is its own group.
+
+        Raises:
+            FileNotFoundError: There is no such soundfont.
+            ValueError: It is none.
+        """
+        check_soundfont(self.soundfont)
         return [Item(track_id, track_id, tune.split) for track_id, tune in _tunes().items()]
 
     def load(self, item: Item) -> Track:
@@ -40,7 +56,7 @@ class Tiny(Corpus):
         duration_s = start_s + tune.length_q * tune.quarter_s + _TAIL_S
         labels = labels_of(tune, start_s, duration_s)
         check(labels, duration_s, f"{self.name}/{item.track_id}")
-        return Track(item, render(band(tune, start_s), duration_s), labels)
+        return Track(item, render(band(tune, start_s), duration_s, self.soundfont), labels)
 
 
 @cache

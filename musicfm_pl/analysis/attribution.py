@@ -64,7 +64,7 @@ def attributions(results: Iterable[RunResult], origins: Mapping[str, Origin]) ->
     groups: dict[tuple[str, ...], list[RunResult]] = {}
     for run in sorted(results, key=lambda run: run.run):
         origin = origins.get(run.run)
-        if run.stage != "pretrain" and run.role == "encoder" and origin and origin.factors:
+        if run.is_task_at_home and run.role == "encoder" and origin and origin.factors:
             of = (run.corpus, run.corpus_note, run.licence, run.split, run.protocol)
             groups.setdefault(of, []).append(run)
     found = []

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from musicfm_pl.analysis.remake import Sample, sample
-from musicfm_pl.results import RunResult
+from musicfm_pl.results import RunResult, TrackResult
 
 NUM_RESAMPLES = 4000
 NUM_FLIPS = 9999
@@ -160,10 +160,25 @@ def sampled(runs: Sequence[RunResult], metric: str) -> Sampled | None:
     Returns:
         None if a run lacks the figure, or it cannot be made again, or the runs are of different tracks.
     """
-    by_seed = {run.seed: sample(run.tracks, metric, run.summary.get(metric)) for run in runs}
+    return sampled_tracks({run.seed: (run.tracks, run.summary.get(metric)) for run in runs}, metric)
+
+
+def sampled_tracks(
+    tracks: Mapping[int | None, tuple[Sequence[TrackResult], float | None]], metric: str
+) -> Sampled | None:
+    """The same from the tracks of each seed, and the figure that they give."""
+    by_seed = {seed: sample(of_seed, metric, figure) for seed, (of_seed, figure) in tracks.items()}
     known = {seed: found for seed, found in by_seed.items() if found is not None}
     same = len({(found.track_ids, found.groups) for found in known.values()}) == 1
     return Sampled(known) if same and len(known) == len(by_seed) else None
+
+
+def apart(first: Sampled | None, second: Sampled | None) -> Interval | None:
+    """The interval of second minus first where they are of other works, drawn each for itself; seeds are paired."""
+    if first is None or second is None:
+        return None
+    fewest = min(len(first.groups), len(second.groups)), min(len(first.seeds), len(second.seeds))
+    return interval_of(second.resamples - first.resamples, *fewest)
 
 
 def effect(first: Sampled | None, second: Sampled | None) -> Effect | None:

@@ -33,7 +33,7 @@ def rate_length_maps(results: Iterable[RunResult], origins: Mapping[str, Origin]
     """Maps of every figure for which models of at least two rates and two lengths were run."""
     groups: dict[tuple[str, ...], list[RunResult]] = {}
     for run in results:
-        if run.stage != "pretrain":
+        if run.is_task_at_home:
             of = (run.corpus, run.corpus_note, run.licence, run.split, run.protocol)
             groups.setdefault(of, []).append(run)
     found = []

@@ -112,7 +112,7 @@ def reports(
     """A report for each corpus, split and protocol in which at least one model with known factors was run."""
     groups: dict[tuple[str, ...], list[RunResult]] = {}
     for run in results:
-        if run.stage != "pretrain":
+        if run.is_task_at_home:
             groups.setdefault((run.corpus, run.corpus_note, run.licence, run.split, run.protocol), []).append(run)
     found = []
     for (corpus, note, _, _, protocol), runs in sorted(groups.items()):

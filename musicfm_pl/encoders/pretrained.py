@@ -126,8 +126,20 @@ def _read(run: Path, checkpoint: str | None) -> EncoderFile:
 
 
 def _build(config: dict[str, Any], run: Path) -> Encoder:
-    """The encoder of a configuration that may come from anywhere: to parse a class path is to import its module."""
     settings = config["model"]["init_args"]["encoder"]
+    refuse_foreign(settings, run)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(Encoder, "encoder")
+    parsed = parser.parse_object({"encoder": settings})
+    return parser.instantiate(parsed).encoder
+
+
+def refuse_foreign(settings: Any, run: Path) -> None:
+    """Looks at a part of a configuration that may come from anywhere: to parse a class path is to import its module.
+
+    Raises:
+        ValueError: It names a class of somebody else's, which is not imported on its word.
+    """
     for path in _class_paths({"class_path": settings} if isinstance(settings, str) else settings):
         module = str(path).rpartition(".")[0]
         if module and module.partition(".")[0] not in OWN_PACKAGES and module not in sys.modules:
@@ -135,10 +147,6 @@ def _build(config: dict[str, Any], run: Path) -> Encoder:
                 f"model.encoder.run: the configuration of {run} names {path}, which importing may run any code; "
                 f"import {module} first if you trust it"
             )
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(Encoder, "encoder")
-    parsed = parser.parse_object({"encoder": settings})
-    return parser.instantiate(parsed).encoder
 
 
 def _class_paths(settings: Any) -> Iterator[Any]:

@@ -110,7 +110,38 @@ def test_one_line_of_yaml(tmp_path: Path, prepared: Path, monkeypatch: pytest.Mo
     card = json.loads((prepared / "corpus.json").read_text())
     Path("elsewhere/corpus.json").write_text(json.dumps(card | {"corpus": "other"}))
     command.succeed("test", "--run_dir", "runs/key", "--data.root", "elsewhere")
-    assert read_result(Path("runs/key/on-elsewhere")).corpus == "other"
+    found = read_result(Path("runs/key/on-elsewhere"))
+    assert (found.corpus, found.trained_on) == ("other", "miniature")
+
+
+def test_a_test_elsewhere_has_a_place_of_its_own(tmp_path: Path, run: Path) -> None:
+    """The home result stays, byte for byte; the new one is read with its configuration, and has a table of its own."""
+    command.succeed("test", "--run_dir", run)
+    home = (run / FILE_NAME).read_bytes()
+    assert read_result(run).trained_on == ""
+    place = tmp_path / "runs" / "moved" / "beat"
+    command.succeed("test", "--run_dir", run, "--data.corpus", "tiny", "--result_dir", place)
+    assert sorted(path.name for path in place.iterdir()) == ["config.yaml", FILE_NAME]
+    found = read_result(place)
+    assert (found.run, found.corpus, found.trained_on, found.num_tracks) == ("moved/beat", "tiny", "miniature", 7)
+    assert (run / FILE_NAME).read_bytes() == home
+    assert not list(run.glob("on-*"))
+
+    command.succeed("leaderboard", "--results", f"[{run},{tmp_path / 'runs'}]", "--out", tmp_path / "out")
+    board = (tmp_path / "out" / "LEADERBOARD.md").read_text()
+    assert "## Probing on tiny, trained on miniature, protocol musicfm" in board
+    assert "- Trained on: miniature" in board
+    assert "## Probing on miniature, protocol musicfm" in board
+    assert "config.yaml" in (tmp_path / "out" / "leaderboard.html").read_text()
+    (run / FILE_NAME).unlink()
+
+
+def test_the_place_of_a_result_is_no_run(tmp_path: Path, run: Path, prepared: Path) -> None:
+    code, said = command.fail("test", "--run_dir", run, "--data.corpus", "tiny", "--result_dir", run)
+    assert code == 2 and "is the directory of a run, whose own result it would replace" in said
+    probing = command.probing("beat", prepared, tmp_path / "new", *command.encoder("MelFrames"))
+    code, said = command.fail("fit", *probing, "--result_dir", tmp_path / "other")
+    assert code == 2 and "--result_dir is for `musicfm test`; `fit` writes into --run_dir" in said
 
 
 def test_runs_that_start_together_wait_for_the_one_that_prepares(tmp_path: Path) -> None:

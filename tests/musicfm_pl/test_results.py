@@ -103,7 +103,7 @@ def test_what_draws_nothing_has_no_seed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"schema": 4}, "results.json: schema 4, but this version reads schema 3"),
+        ({"schema": 5}, "results.json: schema 5, but this version reads schema 4"),
         ({"schema": 1}, r"make it anew with `musicfm test --run_dir \S+`, or of a pretraining run with"),
         ({"colour": "red"}, "results.json: unknown key colour"),
         ({"seed": "0"}, "results.json: seed: '0' is no int"),

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from musicfm_pl.analysis.curves import SCALARS
 from musicfm_pl.curves import FIGURES
 from musicfm_pl.event_logs import KEPT, logged_scalars, scalars_as_json
 from musicfm_pl.results import FILE_NAME, read_result, write_aside
+from musicfm_pl.tokenizers.centroids_about import KEPT as ABOUT_TOKENS
+from musicfm_pl.tokenizers.centroids_about import about_centroids
 
 _CONFIG = "config.yaml"
 
@@ -41,8 +47,19 @@ def collect(results: Path, out: Path) -> None:
         if stage == "pretrain":
             curves = logged_scalars(folder, dict.fromkeys([*SCALARS, *(f"val/{figure}" for figure in FIGURES)]))
             write_aside(there / KEPT, scalars_as_json(curves))
+            if about := _about_tokens(folder):
+                write_aside(there / ABOUT_TOKENS, json.dumps(about, indent=1, sort_keys=True) + "\n")
     for file in sorted(out.rglob(FILE_NAME)):
         if results / file.parent.relative_to(out) not in stages:
-            for name in (FILE_NAME, _CONFIG, KEPT):
+            for name in (FILE_NAME, _CONFIG, KEPT, ABOUT_TOKENS):
                 (file.parent / name).unlink(missing_ok=True)
     print(f"{len(stages)} results are in {out}")
+
+
+def _about_tokens(folder: Path) -> dict[str, Any]:
+    """Of k-means tokens, which features they are clusters of."""
+    if not (folder / _CONFIG).exists():
+        return {}
+    model = (yaml.safe_load((folder / _CONFIG).read_text(encoding="utf-8")) or {}).get("model", {})
+    tokenizer = model.get("init_args", {}).get("tokenizer", {}).get("init_args") or {}
+    return about_centroids(Path(str(tokenizer["file"])), folder) if tokenizer.get("file") else {}

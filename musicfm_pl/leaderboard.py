@@ -141,7 +141,7 @@ def build(
         published_rows=rows,
         made_with=_made_with(runs),
         num_runs=len(runs),
-        reports=_answered(runs, origins, relations),
+        reports=_compared(runs, origins, relations),
         rate_length_maps=rate_length_maps(runs, origins),
         curves=curves(runs, origins),
         attributions=attributions(runs, origins),
@@ -150,19 +150,17 @@ def build(
     )
 
 
-def _answered(
+def _compared(
     runs: Sequence[RunResult], origins: Mapping[str, Origin], relations: Sequence[Relation]
 ) -> tuple[Report, ...]:
-    """Reports that answer something, and then that of the published table for comparison; `relations` gives all."""
-    answered = [
-        found
-        for found in reports(runs, origins, relations)
-        if any(answer.verdict != "not enough runs" for answer in found.answers)
+    """Reports in which something was compared, and then that of the published table; `relations` gives all."""
+    compared = [
+        found for found in reports(runs, origins, relations) if any(answer.findings for answer in found.answers)
     ]
-    if not answered:
+    if not compared:
         return ()
     title = f"the published table ({PUBLISHED_SOURCE})"
-    return (*answered, report(title, published_arms(), relations, published=True))
+    return (*compared, report(title, published_arms(), relations, published=True))
 
 
 def _naturally(label: str) -> list[tuple[int, str]]:

@@ -71,7 +71,7 @@ def _tokens(result: RunResult, origin: Origin | None) -> tuple[str, str, str]:
     kind = str(origin.factors["tokens"])
     if "file" not in settings:
         return kind, codes, "log-mel" if kind == "random" else _UNKNOWN
-    about = about_centroids(Path(str(settings["file"])))
+    about = about_centroids(Path(str(settings["file"])), origin.folder)
     names = {"logmel": "log-mel", "mfcc": "MFCC", "hidden": f"layer {about.get('layer')} of {about.get('teacher')}"}
     return kind, codes, names.get(str(about.get("features")), "not known: its file is not there")
 

@@ -12,11 +12,32 @@ KEY = "musicfm_kmeans"
 """The only entry of the file's metadata: safetensors writes several in any order, and equal fits are equal files."""
 
 
-def about_centroids(file: Path) -> dict[str, Any]:
-    """Its `centroids.Header` as a mapping, unchecked; empty if the file is not there or is something else."""
+KEPT = "centroids.json"
+"""The same in the folder of a run that was collected, where the centroids themselves are left out."""
+
+
+def about_centroids(file: Path, run: Path) -> dict[str, Any]:
+    """Its `centroids.Header` as a mapping, unchecked; empty if nothing is left of it.
+
+    Args:
+        file: As the configuration names it; it may have moved along with the run.
+        run: Directory of the run that was trained on these tokens.
+    """
+    for place in (file, run / file.name):
+        try:
+            with safe_open(place, framework="numpy") as opened:
+                return _mapping((opened.metadata() or {}).get(KEY, "{}"))
+        except (OSError, SafetensorError):
+            continue
     try:
-        with safe_open(file, framework="numpy") as opened:
-            found = json.loads((opened.metadata() or {}).get(KEY, "{}"))
-    except (OSError, SafetensorError, json.JSONDecodeError):
+        return _mapping((run / KEPT).read_text(encoding="utf-8"))
+    except OSError:
+        return {}
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError:
         return {}
     return found if isinstance(found, dict) else {}

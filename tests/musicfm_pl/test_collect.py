@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 
 import command
+import numpy as np
 import pytest
+import safetensors.numpy
 import synthetic_study
+import yaml
 from torch.utils.tensorboard import SummaryWriter
 
 from musicfm_pl.collect import collect
@@ -15,6 +18,7 @@ from musicfm_pl.event_logs import KEPT, logged_scalars
 from musicfm_pl.leaderboard import leaderboard
 from musicfm_pl.result_schema import ResultError
 from musicfm_pl.results import FILE_NAME
+from musicfm_pl.tokenizers.centroids_about import KEY, about_centroids
 
 
 @pytest.fixture
@@ -57,6 +61,21 @@ def test_curves_come_back(runs: Path, tmp_path: Path) -> None:
         } == logged
         seen += len(kept)
     assert seen > 0
+
+
+def test_of_centroids_their_header_is_kept(runs: Path, tmp_path: Path) -> None:
+    synthetic_study.write_model(runs, "Conformer, k-means", tokens="kmeans.KMeans")
+    folder = next(f.parent for f in sorted(runs.rglob("config.yaml")) if "KMeans" in f.read_text())
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["model"]["init_args"]["tokenizer"]["init_args"]["file"] = "gone/kmeans.safetensors"
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    said = json.dumps({"k": 4, "features": "mfcc"})
+    safetensors.numpy.save_file({"centroids": np.zeros((4, 20))}, folder / "kmeans.safetensors", {KEY: said})
+    collect(runs, tmp_path / "kept")
+    copy = tmp_path / "kept" / folder.relative_to(runs)
+    found = about_centroids(Path("gone/kmeans.safetensors"), copy)
+    assert found == {"k": 4, "features": "mfcc"}
+    assert not (copy / "kmeans.safetensors").exists()
 
 
 def test_what_is_no_result_any_more_goes_and_nothing_else(runs: Path, tmp_path: Path) -> None:

@@ -128,6 +128,8 @@ class LitDataFolder(Storage):
     def _items(self, entry: Entry, blocks: Sequence[int]) -> list[memoryview]:
         try:
             return [memoryview(self._cache()[entry.first_byte + number]) for number in blocks]
+        except (ConnectionError, TimeoutError):
+            raise  # what does not answer is no damage of this track
         except (OSError, ValueError, IndexError) as error:  # a chunk that is gone, cut short, or has a damaged table
             raise BadRecord(f"{self.name}: track {entry.track_id}: {type(error).__name__}: {error}") from error
 

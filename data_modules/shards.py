@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import zlib
 from collections.abc import Iterator, Sequence
@@ -180,11 +181,13 @@ class Prepared:
 
 
 def corpus_in(root: str | Path) -> str:
-    """The name of the corpus in a prepared folder; that of the folder, if there is none any more."""
+    """The name of the corpus in a prepared folder; that of the folder, with a warning, if it cannot be read."""
     try:
         return str(Prepared(root).card["corpus"])
-    except (OSError, ValueError):
-        return Path(root).name
+    except (OSError, ValueError) as error:
+        name = Path(root).name
+        logging.getLogger(__name__).warning("%s cannot be read (%s): its corpus is taken for %s", root, error, name)
+        return name
 
 
 def is_address(root: str | Path) -> bool:

@@ -11,9 +11,11 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import BinaryIO
 
 from musicfm_pl.cells import Cell
+from musicfm_pl.cli import MODEL_COMMANDS
 from musicfm_pl.exit_codes import TERMINATED, TRY_AGAIN
 from musicfm_pl.grid import LOCK_NAME, is_done
 
@@ -65,7 +67,7 @@ def run_rank(cell: Cell, entry: str, rank: int, job: str) -> None:
     """
     if rank:
         if _follows(cell, job):
-            run_commands(cell, entry)
+            run_commands(cell, entry, follows=True)
         return
     cell.run_dir.mkdir(parents=True, exist_ok=True)
     with (cell.run_dir / LOCK_NAME).open("a+b") as lock:
@@ -89,12 +91,14 @@ def _follows(cell: Cell, job: str) -> bool:
     return False
 
 
-def run_commands(cell: Cell, entry: str) -> None:
+def run_commands(cell: Cell, entry: str, follows: bool = False) -> None:
     """Runs the commands of a cell one after the other, in this process.
 
     Args:
         cell: The cell.
         entry: `module:function` that takes the arguments of one command.
+        follows: Whether another process of the job runs them, too. Commands that train or test no model are left to
+            that one; what they write is waited for.
 
     Raises:
         SystemExit: As the commands do; with a message if they end well but leave no valid results.json.
@@ -103,6 +107,11 @@ def run_commands(cell: Cell, entry: str) -> None:
     main = getattr(importlib.import_module(module), function)
     program = sys.argv[0]
     for command in cell.commands:
+        if follows and command[0] not in MODEL_COMMANDS:
+            for file in replace(cell, commands=(command,)).files:
+                while not file.exists():
+                    time.sleep(_POLL_S)
+            continue
         print(f"[grid] {shlex.join(command)}", flush=True)
         # As if it had been typed: Lightning starts further processes of a run from this.
         sys.argv = [program, *command]

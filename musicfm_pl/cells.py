@@ -35,6 +35,16 @@ class Cell:
     needs: tuple[str, ...]
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """What its commands write by the name that `--out` gives, beside the result: centroids, reports."""
+        return tuple(
+            Path(following)
+            for command in self.commands
+            for word, following in itertools.pairwise(command)
+            if word == "--out"
+        )
+
+    @property
     def log(self) -> Path:
         """Where its output goes."""
         return self.run_dir / "log.txt"
@@ -66,7 +76,7 @@ def read_grid(file: Path, scale: str | None = None) -> list[Cell]:
     needs_at: dict[str, str] = {}
     for index, stage in enumerate(_list(data["stages"], f"{file}: stages")):
         at = f"{file}: stages[{index}]"
-        for cell in _expand(stage, root, scaled, at):
+        for cell in _expand(stage, root, scaled, scales, at):
             if cell.run in cells:
                 raise GridError(f"{at}.run: {cell.run} is there twice; every axis must stand in the name of the run")
             cells[cell.run] = cell
@@ -82,10 +92,10 @@ def read_grid(file: Path, scale: str | None = None) -> list[Cell]:
     return list(cells.values())
 
 
-def _expand(stage: object, root: Path, scaled: Mapping[str, str], at: str) -> list[Cell]:
+def _expand(stage: object, root: Path, scaled: Mapping[str, str], scales: Sequence[str], at: str) -> list[Cell]:
     _keys(stage, at, required=("run", "commands"), optional=("axes", "needs"))
     assert isinstance(stage, dict)
-    axes = _axes(stage.get("axes", {}), scaled, f"{at}.axes")
+    axes = _axes(stage.get("axes", {}), scaled, scales, f"{at}.axes")
     run = _text(stage["run"], f"{at}.run")
     needs = [_text(t, f"{at}.needs[{i}]") for i, t in enumerate(_list(stage.get("needs", []), f"{at}.needs", True))]
     commands = [_text(t, f"{at}.commands[{i}]") for i, t in enumerate(_list(stage["commands"], f"{at}.commands"))]
@@ -109,7 +119,7 @@ def _expand(stage: object, root: Path, scaled: Mapping[str, str], at: str) -> li
     return cells
 
 
-def _axes(axes: object, scaled: Mapping[str, str], at: str) -> list[list[dict[str, Any]]]:
+def _axes(axes: object, scaled: Mapping[str, str], scales: Sequence[str], at: str) -> list[list[dict[str, Any]]]:
     """The axes of a stage: of each its points, of each point what its placeholders stand for."""
     if not isinstance(axes, dict):
         raise GridError(f"{at}: {axes!r} is no mapping of names to lists")
@@ -117,6 +127,8 @@ def _axes(axes: object, scaled: Mapping[str, str], at: str) -> list[list[dict[st
     names: set[str] = set()
     for axis, values in axes.items():
         if isinstance(values, dict) and scaled:
+            if unknown := sorted(str(name) for name in values if name not in scales):
+                raise GridError(f"{at}.{axis}: {', '.join(unknown)} is no scale of this grid")
             if scaled["scale"] not in values:
                 raise GridError(f"{at}.{axis}: says nothing of the scale {scaled['scale']}")
             values = values[scaled["scale"]]

@@ -75,6 +75,11 @@ def codebook(
     if max_clips < 1:
         raise ValueError(f"--max_clips must be at least 1, got {max_clips}")
     found = read_pretraining(run)
+    by_corpus: dict[str, str] = {}
+    for root in roots or []:
+        other = by_corpus.setdefault(corpus_in(root), root)
+        if other != root:
+            raise ValueError(f"--roots: {other} and {root} are of one corpus, {corpus_in(root)}; name one of them")
     found.model.to(device)
     trained_on = corpus_in(found.home)
     folder = run.parent.parent if run.is_file() and run.parent.name == "checkpoints" else run

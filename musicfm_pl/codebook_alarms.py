@@ -52,8 +52,9 @@ def alarms(
         found.append(
             f"codebook: {len(low)} of {len(books)} collapsed on {root}, the worst is number {worst[0]} with a "
             f"perplexity of {worst[1]['perplexity']:.1f} of {worst[1]['codes']:g} codes (below {COLLAPSED_SHARE:.0%})"
-            f"{also}; take other codes with --model.tokenizer.seed, fewer with --model.tokenizer.num_codes, or several "
-            "books with --model.tokenizer.num_books, in a new pretraining"
+            f"{also}; take other codes in a new pretraining: of a random projection another --model.tokenizer.seed, "
+            "fewer --model.tokenizer.num_codes or several --model.tokenizer.num_books, of k-means another --seed or "
+            "smaller --k of `musicfm kmeans`"
         )
     return found
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from musicfm_pl.analysis.curves import SCALARS
+from musicfm_pl.codebook_file import FILE_NAME as CODEBOOK
 from musicfm_pl.curves import FIGURES
 from musicfm_pl.event_logs import KEPT, logged_scalars, scalars_as_json
 from musicfm_pl.results import FILE_NAME, read_result, write_aside
@@ -22,7 +23,7 @@ _CONFIG = "config.yaml"
 def collect(results: Path, out: Path) -> None:
     """Copies results, configurations and learning curves of runs; the leaderboard of the copy is that of the runs.
 
-    A result in the copy that is no longer among the runs is removed.
+    Nothing is removed from what is there: several directories may be collected into one.
 
     Args:
         results: A directory; every `results.json` below it counts.
@@ -31,28 +32,28 @@ def collect(results: Path, out: Path) -> None:
     Raises:
         FileNotFoundError: There is no result.
         ResultError: One of them cannot be used; nothing is copied then.
-        ValueError: The copy would lie within the directory.
+        ValueError: The copy would lie within the directory, or around it.
     """
-    if results.resolve() in (out.resolve(), *out.resolve().parents):
-        raise ValueError(f"--out: {out} lies in {results}, where its results would count a second time")
+    here, there = results.resolve(), out.resolve()
+    if here in (there, *there.parents) or there in here.parents:
+        raise ValueError(f"--out: {out} and {results} lie in each other, where results would count a second time")
     stages = {file.parent: read_result(file).stage for file in sorted(results.rglob(FILE_NAME))}
     if not stages:
         raise FileNotFoundError(f"--results: there is no {FILE_NAME} below {results}")
     for folder, stage in stages.items():
         there = out / folder.relative_to(results)
         there.mkdir(parents=True, exist_ok=True)
-        for name in (FILE_NAME, _CONFIG):
+        for name in (FILE_NAME, _CONFIG, CODEBOOK):
             if (folder / name).exists():
                 shutil.copyfile(folder / name, there / name)
+        # The result of a test elsewhere has its configuration one folder up.
+        if folder.name.startswith("on-") and (folder.parent / _CONFIG).exists():
+            shutil.copyfile(folder.parent / _CONFIG, there.parent / _CONFIG)
         if stage == "pretrain":
             curves = logged_scalars(folder, dict.fromkeys([*SCALARS, *(f"val/{figure}" for figure in FIGURES)]))
             write_aside(there / KEPT, scalars_as_json(curves))
             if about := _about_tokens(folder):
                 write_aside(there / ABOUT_TOKENS, json.dumps(about, indent=1, sort_keys=True) + "\n")
-    for file in sorted(out.rglob(FILE_NAME)):
-        if results / file.parent.relative_to(out) not in stages:
-            for name in (FILE_NAME, _CONFIG, KEPT, ABOUT_TOKENS):
-                (file.parent / name).unlink(missing_ok=True)
     print(f"{len(stages)} results are in {out}")
 
 

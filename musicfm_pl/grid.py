@@ -56,9 +56,11 @@ def grid(
 ) -> None:
     """Lists the cells of a grid of experiments and where each stands, or runs what is left of it.
 
-    A cell is done when its directory holds a valid results.json. Launching again goes on: what is done is not
+    A cell is done when its directory holds a valid results.json, and what its commands write by `--out` is there.
+    Launching again goes on: what is done is not
     repeated, what failed or was interrupted is tried again, what another launcher is running is left to it. A cell
-    is stale if its result was made with other settings than the grid asks for now; it is named, and not launched.
+    is stale if its result was made with other settings of `fit` or `baseline` than the grid asks for now, or from a run
+    that is not done any more; it is named, and not launched.
 
     Args:
         file: YAML with `root`, and `stages` of `run`, `axes`, `needs` and `commands`; each combination of a
@@ -121,10 +123,17 @@ def status(cell: Cell, statuses: Mapping[str, Status], queue: Mapping[str, str],
         try:
             differing = asker.differences(cell, read_result(cell.run_dir))
             stale = [
-                f"it was made from {need}, which is stale" for need in cell.needs if statuses[need].state == "stale"
+                f"it was made from {need}, which is {statuses[need].state}"
+                for need in cell.needs
+                if statuses[need].state != "done"
             ]
             reasons = "; ".join([*differing, *stale])
-            return Status("stale", reasons) if reasons else Status("done")
+            if reasons:
+                return Status("stale", reasons)
+            missing = [file for file in cell.files if not file.exists()]
+            if not missing:
+                return Status("done")
+            detail = f"{missing[0]} is missing"
         except ResultError as error:
             detail = str(error)
     if is_locked(cell):
@@ -141,12 +150,12 @@ def status(cell: Cell, statuses: Mapping[str, Status], queue: Mapping[str, str],
 
 
 def is_done(cell: Cell) -> bool:
-    """Whether the cell has a result that can be read."""
+    """Whether the cell has a result that can be read, and all other files that its commands write."""
     try:
         read_result(cell.run_dir)
     except (FileNotFoundError, ResultError):
         return False
-    return True
+    return all(file.exists() for file in cell.files)
 
 
 def all_statuses(cells: Sequence[Cell]) -> dict[str, Status]:

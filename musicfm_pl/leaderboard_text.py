@@ -92,7 +92,8 @@ def heading(table: Table) -> str:
     """What a table is of; figures of different protocols are never in one."""
     protocol = "" if table.stage == "pretrain" else f", protocol {table.protocol}"
     trained = f", trained on {table.trained_on}" if table.trained_on else ""
-    return f"{STAGES[table.stage]} on {table.corpus}{trained}{protocol}"
+    split = "" if table.stage == "pretrain" or table.split == "test" else f", split {table.split}"
+    return f"{STAGES[table.stage]} on {table.corpus}{trained}{split}{protocol}"
 
 
 def facts(table: Table) -> list[tuple[str, str]]:

@@ -216,6 +216,12 @@ class Comparison:
         return text
 
 
+def tested_on(corpus: str, note: str, split: str, protocol: str) -> str:
+    """What figures are of, as a title has it; of the test split nothing is said."""
+    of_corpus = f"{corpus} ({note})" if note else corpus
+    return f"{of_corpus}{'' if split == 'test' else f', split {split}'}, protocol {protocol}"
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows that may stand beside each other: one corpus, split, stage and protocol.

@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from data_modules.pretrain import PretrainData
+from musicfm_pl.asked_settings import Asker
 from musicfm_pl.baselines.evaluate import baseline
 from musicfm_pl.cells import read_grid
 from musicfm_pl.commands import arguments_of
@@ -228,5 +229,29 @@ def test_cells_of_grids_are_taken_by_the_command_line(
 
 
 def test_every_folder_is_looked_at_here() -> None:
-    known = {"base", "axes", "pretrain", "tasks", "modes", "demo", "study_small", "scales", "grids", "slurm"}
+    known = {"base", "axes", "pretrain", "tasks", "modes", "demo", "study_small", "scales", "grids", "results", "slurm"}
     assert {folder.name for folder in EXPERIMENTS.iterdir() if folder.is_dir()} <= known, "add a test of what it holds"
+
+
+def test_grids_that_share_a_cell_ask_for_the_same() -> None:
+    """Else it would be stale in one of them."""
+    asked: dict[Path, dict[str, object]] = {}
+    shared = 0
+    for file, scale in SCALED:
+        for cell in read_grid(file, scale):
+            fits = [options for command, *options in cell.commands if command == "fit"]
+            if not fits:
+                continue
+            settings = Asker().of_fit(fits[-1]).resolved()
+            for transparent in ("trainer.enable_progress_bar", "extends"):
+                settings.pop(transparent, None)
+            before = asked.setdefault(cell.run_dir, settings)
+            shared += before is not settings
+            assert _explicit(before) == _explicit(settings), f"{file.name}: {cell.run_dir}"
+    assert shared > 100
+
+
+def _explicit(settings: dict[str, object]) -> dict[str, object]:
+    """Without what is named only to be as it is anyway."""
+    same = {"model.tokenizer.num_books": 1}
+    return {key: value for key, value in settings.items() if same.get(key) != value}

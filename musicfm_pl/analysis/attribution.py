@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from musicfm_pl.analysis.factors import FACTORS, Level, Origin, level_text
 from musicfm_pl.results import RunResult
-from musicfm_pl.standings import FIGURES, Figure
+from musicfm_pl.standings import FIGURES, Figure, tested_on
 
 MIN_RESIDUAL = 4
 """Runs beyond what the factors need; with fewer, what seeds do is not known."""
@@ -68,8 +68,8 @@ def attributions(results: Iterable[RunResult], origins: Mapping[str, Origin]) ->
             of = (run.corpus, run.corpus_note, run.licence, run.split, run.protocol)
             groups.setdefault(of, []).append(run)
     found = []
-    for (corpus, note, _, _, protocol), runs in sorted(groups.items()):
-        title = f"{corpus} ({note}), protocol {protocol}" if note else f"{corpus}, protocol {protocol}"
+    for (corpus, note, _, split, protocol), runs in sorted(groups.items()):
+        title = tested_on(corpus, note, split, protocol)
         for figure in FIGURES:
             of_task = [(origins[r.run].factors, r.summary.get(figure.metric)) for r in runs if r.task == figure.task]
             known = [(factors, value) for factors, value in of_task if value is not None]

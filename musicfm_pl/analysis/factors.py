@@ -13,9 +13,10 @@ import yaml
 from musicfm_pl.encoders.encoder_file import read_encoder_config
 from musicfm_pl.provenance import IGNORED_KEYS, config_digest
 from musicfm_pl.results import FILE_NAME, ResultError, RunResult, read_result, run_name
+from musicfm_pl.tokenizers.centroids_about import about_centroids
 
-FACTORS = ("encoder", "tokens", "rate", "length", "size", "data")
-"""Of a pretrained encoder; the seventh, the mode, is what a task does with it."""
+FACTORS = ("encoder", "tokens", "rate", "length", "size", "data", "share")
+"""Of a pretrained encoder; the share is of the training tracks. One more, the mode, is what a task does with it."""
 Level = str | float
 _SAME_SIZE = 1.4
 """Encoders whose numbers of parameters differ by less are of one size: FM8 has twice as many as FM7."""
@@ -117,7 +118,9 @@ def read_config(file: Path) -> dict[str, Any]:
 def _with_factors(result: RunResult, origin: Origin, pretraining: Mapping[str, tuple[RunResult, Origin]]) -> Origin:
     """The origin with its factors: of a task run those of the pretraining that its encoder names."""
     if result.stage == "pretrain":
-        return replace(origin, factors=factors(origin.config, result.num_parameters), others=settings(origin.config))
+        return replace(
+            origin, factors=factors(origin.config, result.num_parameters), others=settings(origin.config, origin.folder)
+        )
     encoder = _at(origin.config, "model.encoder")
     if not isinstance(encoder, Mapping) or not str(encoder.get("class_path", "")).endswith(".Pretrained"):
         return origin
@@ -135,7 +138,11 @@ def _with_factors(result: RunResult, origin: Origin, pretraining: Mapping[str, t
     if not config:
         return replace(origin, missing=f"the configuration of the pretraining {run} is not there")
     found = factors(config, result.num_parameters)
-    return replace(origin, factors=found | {"mode": result.stage} if found else {}, others=settings(config))
+    return replace(
+        origin,
+        factors=found | {"mode": result.stage} if found else {},
+        others=settings(config, pretrained.folder if pretrained else run),
+    )
 
 
 def factors(config: Mapping[str, Any], num_parameters: int) -> dict[str, Level]:
@@ -152,21 +159,26 @@ def factors(config: Mapping[str, Any], num_parameters: int) -> dict[str, Level]:
     if rate_hz is None:
         hop, strides = _at(config, "data.features.hop_length"), _at(encoder, "time_strides")
         rate_hz = 24000 / (hop * math.prod(strides)) if hop and strides else None
-    data, share = _at(config, "data.root"), _at(config, "data.train_share") or 1
-    some = "" if share == 1 else f", {100 * share:g} %"
+    data = _at(config, "data.root")
     found: dict[str, Level | None] = {
         "encoder": _class_name(encoder),
         "tokens": _class_name(tokenizer),
         "rate": None if rate_hz is None else float(rate_hz),
         "length": float(length_s),
         "size": float(num_parameters),
-        "data": None if data is None else Path(str(data)).name + some,
+        "data": None if data is None else Path(str(data)).name,
+        "share": float(_at(config, "data.train_share") or 1),
     }
     return {name: level for name, level in found.items() if level is not None}
 
 
-def settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What else a pretraining was given, by dotted keys: model, data and length of training."""
+def settings(config: Mapping[str, Any], run: Path | None = None) -> dict[str, Any]:
+    """What else a pretraining was given, by dotted keys: model, data and length of training.
+
+    Args:
+        config: As `config.yaml` of its run has it.
+        run: Its directory, for what the configuration does not say of k-means.
+    """
 
     def leaves(value: Any, key: str) -> Iterable[tuple[str, Any]]:
         if key in _OF_FACTORS or key.split(".")[-1] in IGNORED_KEYS:
@@ -183,6 +195,8 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     length_s, clips = _at(config, "data.clip_s"), found.pop("data.batch_size", None)
     if length_s is not None and clips is not None:
         found["data.step_s"] = float(length_s) * clips
+    if (codes := _codes(_at(config, "model.tokenizer"), run)) is not None:
+        found["model.tokenizer.codes"] = codes
     trainer = config.get("trainer") or {}
     return found | {f"trainer.{key}": trainer.get(key) for key in ("max_steps", "precision", "accumulate_grad_batches")}
 
@@ -212,10 +226,22 @@ def of_one_size(results: Sequence[RunResult], origins: Mapping[str, Origin]) -> 
     }
 
 
+def _codes(tokenizer: Any, run: Path | None) -> str | None:
+    """How many codes, and of how many books; None if that is not known."""
+    if not isinstance(tokenizer, Mapping):
+        return None
+    num_codes, num_books, file = (_at(tokenizer, name) for name in ("num_codes", "num_books", "file"))
+    if num_codes is None and file is not None and run is not None:
+        num_codes = about_centroids(Path(str(file)), run).get("k")
+    return None if num_codes is None else f"{num_codes} x {num_books or 1}"
+
+
 def level_text(factor: str, level: Level) -> str:
     """A level with its unit, such as "25 Hz", "5 s" or "1.8 M"."""
     if not isinstance(level, float):
         return str(level)
+    if factor == "share":
+        return f"{100 * level:g} %"
     if factor == "size":
         return f"{level / 1e6:.3g} M" if level >= 1e6 else f"{level / 1e3:.3g} k"
     return f"{level:g} {'Hz' if factor == 'rate' else 's'}"

@@ -149,7 +149,10 @@ def _sampled(by_seed: Mapping[int, Heard], name: str) -> Sampled | None:
 def _lost(home: Mapping[int, Heard], here: Mapping[int, Heard], name: str) -> Cell:
     first: _BySeed = {seed: one.overall[name] for seed, one in home.items()}
     second: _BySeed = {seed: one.overall[name] for seed, one in here.items()}
-    return Cell(_differences(first, second), apart(_sampled(home, name), _sampled(here, name)))
+    # The interval is of the seeds that the difference is of.
+    both = home.keys() & here.keys()
+    drawn = [_sampled({seed: of[seed] for seed in sorted(both)}, name) if both else None for of in (home, here)]
+    return Cell(_differences(first, second), apart(drawn[0], drawn[1]))
 
 
 def _moved(results: Iterable[RunResult], origins: Mapping[str, Origin]) -> Iterable[Moved]:
@@ -177,17 +180,29 @@ def _moved(results: Iterable[RunResult], origins: Mapping[str, Origin]) -> Itera
 def _cells(
     metric: str, home: Sequence[RunResult], transferred: Sequence[RunResult], retrained: Sequence[RunResult]
 ) -> tuple[Cell, Cell, Cell, Cell, Cell, Cell]:
-    drawn = [sampled(runs, metric) if runs else None for runs in (home, transferred, retrained)]
+    drawn = [_drawn(runs, metric) for runs in (home, transferred, retrained)]
     values = [{run.seed: run.summary.get(metric) for run in runs} for runs in (home, transferred, retrained)]
     first, second, third = (
         Cell(by_seed, one.interval if one else None) for by_seed, one in zip(values, drawn, strict=True)
     )
     return (
         *(first, second, third),
-        Cell(_differences(values[0], values[1]), apart(drawn[0], drawn[1])),
-        Cell(_differences(values[1], values[2]), _same_works(drawn[1], drawn[2])),
-        Cell(_differences(values[0], values[2]), apart(drawn[0], drawn[2])),
+        Cell(_differences(values[0], values[1]), apart(*_of_common_seeds(home, transferred, metric))),
+        Cell(_differences(values[1], values[2]), _same_works(*_of_common_seeds(transferred, retrained, metric))),
+        Cell(_differences(values[0], values[2]), apart(*_of_common_seeds(home, retrained, metric))),
     )
+
+
+def _drawn(runs: Sequence[RunResult], metric: str) -> Sampled | None:
+    return sampled(runs, metric) if runs else None
+
+
+def _of_common_seeds(
+    first: Sequence[RunResult], second: Sequence[RunResult], metric: str
+) -> tuple[Sampled | None, Sampled | None]:
+    """Both, of the seeds that both have: an interval is of the seeds that its difference is of."""
+    both = {run.seed for run in first} & {run.seed for run in second}
+    return _drawn([r for r in first if r.seed in both], metric), _drawn([r for r in second if r.seed in both], metric)
 
 
 def _same_works(first: Sampled | None, second: Sampled | None) -> Interval | None:

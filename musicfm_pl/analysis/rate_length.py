@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from musicfm_pl.analysis.arms import Arm, arms
 from musicfm_pl.analysis.factors import FACTORS, Level, Origin, level_text
 from musicfm_pl.results import RunResult
-from musicfm_pl.standings import FIGURES, Figure
+from musicfm_pl.standings import FIGURES, Figure, tested_on
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,17 @@ def rate_length_maps(results: Iterable[RunResult], origins: Mapping[str, Origin]
             of = (run.corpus, run.corpus_note, run.licence, run.split, run.protocol)
             groups.setdefault(of, []).append(run)
     found = []
-    for (corpus, note, _, _, protocol), runs in sorted(groups.items()):
+    for (corpus, note, _, split, protocol), runs in sorted(groups.items()):
         alike: dict[tuple[tuple[str, Level], ...], list[Arm]] = {}
         for arm in arms(runs, origins):
             if {"rate", "length"} <= arm.factors.keys():
                 shared = [f for f in (*FACTORS, "mode") if f in arm.factors and f not in ("rate", "length", "size")]
-                alike.setdefault(tuple((f, arm.factors[f]) for f in shared), []).append(arm)
+                codes = arm.others.get("model.tokenizer.codes")
+                of_model = [*((f, arm.factors[f]) for f in shared), *([("codes", f"{codes} codes")] if codes else [])]
+                alike.setdefault(tuple(of_model), []).append(arm)
         for levels, models in sorted(alike.items(), key=lambda item: str(item[0])):
             model = ", ".join(level_text(factor, level) for factor, level in levels)
-            of_corpus = f"{corpus} ({note})" if note else corpus
-            title = f"{model}; tested on {of_corpus}, protocol {protocol}"
+            title = f"{model}; tested on {tested_on(corpus, note, split, protocol)}"
             found += [made for figure in FIGURES if (made := _map(title, figure, models)) is not None]
     return tuple(found)
 

@@ -12,7 +12,7 @@ from musicfm_pl.analysis.factors import Level, Origin, level_text
 from musicfm_pl.analysis.intervals import Effect, adjusted, mean_effect
 from musicfm_pl.analysis.relation_file import Claim, Relation
 from musicfm_pl.results import RunResult, Task
-from musicfm_pl.standings import FIGURES
+from musicfm_pl.standings import FIGURES, tested_on
 
 Verdict = Literal["holds", "does not hold", "not enough runs"]
 MIN_SEEDS = 2
@@ -115,10 +115,9 @@ def reports(
         if run.is_task_at_home:
             groups.setdefault((run.corpus, run.corpus_note, run.licence, run.split, run.protocol), []).append(run)
     found = []
-    for (corpus, note, _, _, protocol), runs in sorted(groups.items()):
+    for (corpus, note, _, split, protocol), runs in sorted(groups.items()):
         if models := arms(runs, origins):
-            of = f"{corpus} ({note})" if note else corpus
-            found.append(report(f"{of}, protocol {protocol}", models, relations))
+            found.append(report(tested_on(corpus, note, split, protocol), models, relations))
     return tuple(found)
 
 

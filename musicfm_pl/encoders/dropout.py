@@ -26,9 +26,9 @@ def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
     """
     if not training or probability == 0.0:
         return x
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
-        return F.dropout(x, probability, training)
     num_dropped = round(probability * _LEVELS)
+    if x.device.type != "cpu" or torch.compiler.is_compiling() or num_dropped >= _LEVELS:
+        return F.dropout(x, probability, training)
     lanes = torch.iinfo(torch.int64).bits // torch.iinfo(torch.int16).bits
     bits = torch.empty(-(-x.numel() // lanes), dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)
     lowest = torch.iinfo(torch.int16).min
@@ -37,26 +37,9 @@ def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
 
 
 @final
-class Dropout(nn.Module):
-    """The same as a layer.
-
-    Args:
-        probability: Of an element to be zeroed.
-
-    Raises:
-        ValueError: It is negative, or 1 or more.
-    """
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        if not 0 <= probability < 1:
-            raise ValueError(f"encoder.dropout must be at least 0 and less than 1, got {probability}")
-        self.probability = probability
+class Dropout(nn.Dropout):
+    """The same as a layer: torch's own in all but how it draws."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Of the shape of `x`."""
-        return dropout(x, self.probability, self.training)
-
-    def extra_repr(self) -> str:
-        """The probability, where a model is printed."""
-        return f"{self.probability}"
+        return dropout(x, self.p, self.training)

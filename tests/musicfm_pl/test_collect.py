@@ -78,21 +78,35 @@ def test_of_centroids_their_header_is_kept(runs: Path, tmp_path: Path) -> None:
     assert not (copy / "kmeans.safetensors").exists()
 
 
-def test_what_is_no_result_any_more_goes_and_nothing_else(runs: Path, tmp_path: Path) -> None:
+def test_several_directories_are_collected_into_one_and_nothing_is_removed(runs: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     collect(runs, kept)
     (kept / "LEADERBOARD.md").write_text("mine")
-    gone = sorted(runs.rglob(FILE_NAME))[-1]
-    gone.unlink()
-    collect(runs, kept)
-    assert not (kept / gone.relative_to(runs)).exists()
+    before = {file.relative_to(kept) for file in kept.rglob("*")}
+    synthetic_study.write_model(tmp_path / "others" / "runs", "Conformer, 75 Hz", rate=75)
+    collect(tmp_path / "others" / "runs", kept)
+    assert before < {file.relative_to(kept) for file in kept.rglob("*")}
     assert (kept / "LEADERBOARD.md").read_text() == "mine"
-    assert len(list(kept.rglob(FILE_NAME))) == len(list(runs.rglob(FILE_NAME)))
+
+
+def test_what_lies_beside_a_result_or_above_it_comes_along(runs: Path, tmp_path: Path) -> None:
+    folder = sorted(runs.rglob(FILE_NAME))[0].parent
+    (folder / "codebook.json").write_text("{}")
+    elsewhere = tmp_path / "only" / "runs" / "beat" / "on-val"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / FILE_NAME).write_bytes((folder / FILE_NAME).read_bytes())
+    (elsewhere.parent / "config.yaml").write_bytes((folder / "config.yaml").read_bytes())
+    collect(runs, tmp_path / "kept")
+    collect(tmp_path / "only" / "runs", tmp_path / "kept_too")
+    assert (tmp_path / "kept" / folder.relative_to(runs) / "codebook.json").exists()
+    assert (tmp_path / "kept_too" / "beat" / "config.yaml").exists()
 
 
 def test_bad_input_is_named_and_copies_nothing(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="would count a second time"):
         collect(runs, runs / "kept")
+    with pytest.raises(ValueError, match="would count a second time"):
+        collect(runs, runs.parent)
     with pytest.raises(FileNotFoundError, match=r"there is no results\.json below"):
         collect(tmp_path / "nothing", tmp_path / "kept")
     broken = sorted(runs.rglob(FILE_NAME))[0]

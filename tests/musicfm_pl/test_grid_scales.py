@@ -44,6 +44,7 @@ def test_each_scale_has_its_own_values_and_names_vary_together(tmp_path: Path) -
         (("length: 10, batch: 3", "length: 10"), None, r"axes.clip: its values do not all have the keys length, batch"),
         (("{length: 5, batch: 6}", "{length: [5], batch: 6}"), None, r"axes.clip: \[5\] is neither text nor a number"),
         (("clip: [{length: 5, batch: 6}", "clip: [{length: 5, seed: 6}"), None, "do not all have the keys"),
+        (("large: [7]", "large: [7], huge: [8]"), None, r"axes.seed: huge is no scale of this grid"),
         (("batch", "seed"), None, r"axes.clip: seed is there twice"),
         (("batch", "scale"), None, r"'scale' cannot name an axis"),
     ],

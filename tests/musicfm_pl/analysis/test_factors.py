@@ -33,6 +33,7 @@ def test_factors_of_a_configuration() -> None:
         "length": 30.0,
         "size": 330e6,
         "data": "pop909",
+        "share": 1.0,
     }
     assert [level_text(f, found[f]) for f in ("rate", "length", "size")] == ["50 Hz", "30 s", "330 M"]
     unnamed = pretraining(0, rate=75)

@@ -20,7 +20,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import ParallelStrategy
 
 import musicfm_pl.encoders.pretrained  # noqa: F401 - known by its short name: `--model.encoder Pretrained`
-from musicfm_pl.callbacks import EncoderWriter, PredictionWriter, ProgressLines, ResultsWriter, StepSeed
+from musicfm_pl.callbacks import EncoderWriter, PredictionWriter, ProgressLines, StepSeed
 from musicfm_pl.checkpoint_files import LAST, CheckpointFiles, checkpoint_of
 from musicfm_pl.config import expand_extends, last_config, run_dir_of
 from musicfm_pl.config_record import SaveConfig
@@ -29,6 +29,7 @@ from musicfm_pl.guard import TrainingGuard
 from musicfm_pl.last_checkpoint import LastCheckpoint
 from musicfm_pl.preemption import Preemption, preemptible
 from musicfm_pl.results import ResultError, Role, read_result
+from musicfm_pl.results_writer import ResultsWriter
 from musicfm_pl.run_lock import RunLock
 from musicfm_pl.systems.cross_rank_norm import CrossRankNorm
 from musicfm_pl.systems.pretrain import MaskedTokenModel

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributed.fsdp import FSDPModule
 
-from musicfm_pl.callbacks import class_name
 from musicfm_pl.encoders.conformer import Conformer
 from musicfm_pl.provenance import IGNORED_KEYS, config_digest, machine, versions
 from musicfm_pl.results import (
@@ -26,6 +25,7 @@ from musicfm_pl.results import (
     read_results,
     write_result,
 )
+from musicfm_pl.results_writer import class_name
 
 RESULT = RunResult(
     run="probe/conformer/seed0/beat",

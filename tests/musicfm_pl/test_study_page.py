@@ -80,7 +80,10 @@ def test_every_cell_leads_to_its_runs(runs: Path, tmp_path: Path) -> None:
     assert len(files) == 4 * 3 * 3 * 2
     assert all((tmp_path / "out" / file.replace("%20", " ")).exists() for file in files)
     assert "0123456789ab" in page and "work07a" in page and "class_path: musicfm_pl.systems.task.TaskModel" in page
-    assert "Encoder Conformer, tokens random, rate 75 Hz, length 30 s, size 1.8 M, data pop909, share 100 %, mode probe." in page
+    assert (
+        "Encoder Conformer, tokens random, rate 75 Hz, length 30 s, size 1.8 M, data pop909, share 100 %, mode probe."
+        in page
+    )
 
 
 def test_a_result_that_goes_is_not_run_and_nothing_else_changes(tmp_path: Path) -> None:

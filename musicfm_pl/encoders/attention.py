@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from musicfm_pl.encoders.dropout import dropout
+from musicfm_pl.encoders.dropout import draws_slowly, dropout
 
 ROTARY_BASE = 10_000.0
 """Wavelengths run from 2 pi to 2 pi x base tokens (arXiv 2104.09864; `rotary_embedding_base` in HF)."""
@@ -72,7 +72,7 @@ class SelfAttention(nn.Module):
         heads = self._heads(query), self._heads(key), self._heads(self.value(h_BTD))
         # The function knows no training mode: dropout must be switched off here.
         probability = self.dropout if self.training else 0.0
-        if probability > 0 and h_BTD.device.type == "cpu" and not torch.compiler.is_compiling():
+        if probability > 0 and draws_slowly(h_BTD):
             out_BHTd = self._with_dropout(*heads)
         else:
             out_BHTd = F.scaled_dot_product_attention(*heads, dropout_p=probability)

@@ -12,6 +12,11 @@ _LEVELS = 2**16
 """Sixteen random bits an element: the probability is rounded to 1/65536, and what is kept is scaled to match."""
 
 
+def draws_slowly(x: Tensor) -> bool:
+    """Whether torch's own dropout would draw one by one: on CPUs, for numbers that are there and not only counted."""
+    return x.device.type == "cpu" and type(x) is Tensor and not torch.compiler.is_compiling()
+
+
 def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
     """Zeroes elements at random while training, and scales the others up; of the shape of `x`.
 
@@ -27,7 +32,7 @@ def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
     if not training or probability == 0.0:
         return x
     num_dropped = round(probability * _LEVELS)
-    if x.device.type != "cpu" or torch.compiler.is_compiling() or num_dropped >= _LEVELS:
+    if not draws_slowly(x) or num_dropped >= _LEVELS:
         return F.dropout(x, probability, training)
     lanes = torch.iinfo(torch.int64).bits // torch.iinfo(torch.int16).bits
     bits = torch.empty(-(-x.numel() // lanes), dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import command
@@ -17,7 +18,7 @@ from musicfm_pl.collect import collect
 from musicfm_pl.event_logs import KEPT, logged_scalars
 from musicfm_pl.leaderboard import leaderboard
 from musicfm_pl.result_schema import ResultError
-from musicfm_pl.results import FILE_NAME
+from musicfm_pl.results import FILE_NAME, Evaluation, read_result, write_result
 from musicfm_pl.tokenizers.centroids_about import KEY, about_centroids
 
 
@@ -48,6 +49,17 @@ def test_the_leaderboard_of_the_copy_is_that_of_the_runs(runs: Path, tmp_path: P
         assert (tmp_path / "of_copy" / name).read_bytes() == (tmp_path / "of_runs" / name).read_bytes()
     pages = [(tmp_path / out / "leaderboard.html").read_text() for out in ("of_runs", "of_copy")]
     assert pages[0].count("<polyline") == pages[1].count("<polyline") > 0
+
+
+def test_figures_under_other_protocols_may_be_left_out(runs: Path, tmp_path: Path) -> None:
+    folder = next(file.parent for file in sorted(runs.rglob(FILE_NAME)) if read_result(file).stage == "probe")
+    result = read_result(folder)
+    write_result(folder, replace(result, others={"marble": Evaluation({"beat_f": 0.5})}))
+    for others in (True, False):
+        collect(runs, tmp_path / str(others), other_protocols=others)
+        copy = read_result(tmp_path / str(others) / folder.relative_to(runs))
+        assert (copy.summary, copy.tracks) == (result.summary, result.tracks)
+        assert list(copy.others) == ["marble"] * others
 
 
 def test_curves_come_back(runs: Path, tmp_path: Path) -> None:

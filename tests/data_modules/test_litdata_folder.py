@@ -17,7 +17,10 @@ from same_run import assert_same
 from data_modules.blocks import BLOCK_N, BadRecord
 from data_modules.shards import Prepared
 
-needs_litdata = pytest.mark.skipif(importlib.util.find_spec("litdata") is None, reason="pip install -e '.[litdata]'")
+needs_litdata = pytest.mark.skipif(
+    importlib.util.find_spec("litdata") is None,
+    reason="litdata is an optional extra and not installed: pip install -e '.[litdata]'",
+)
 STEPS = 4
 
 

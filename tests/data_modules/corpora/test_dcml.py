@@ -151,7 +151,10 @@ def test_registers_choose_the_program() -> None:
     assert (0, 0, 0) in sets  # a piano
 
 
-@pytest.mark.skipif(not (REAL / dcml_source.STORE).is_dir(), reason="data/sources/dcml is not fetched")
+@pytest.mark.skipif(
+    not (REAL / dcml_source.STORE).is_dir(),
+    reason="the scores are not fetched: `musicfm prepare --corpus dcml` does it (15 MB, not for commercial use)",
+)
 def test_the_real_scores_unfold_to_the_length_they_state() -> None:
     corpus = Dcml(REAL, "full")
     agree = 0

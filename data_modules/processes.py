@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -55,7 +56,8 @@ def over_tracks(
     total = begun[0] + sum(num_tracks for num_tracks, _ in parts)
     with (
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
-        ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool,
+        # A process that crashes in compiled code says where, on stderr.
+        ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=faulthandler.enable) as pool,
     ):
         done, hours = begun[0], begun[1] / 3600
         bar = progress.add_task(title, total=total, completed=done, hours=hours)
@@ -75,8 +77,9 @@ def over_tracks(
                 yield result
         except BrokenProcessPool as error:
             raise OSError(
-                f"{title}: a process was killed, most often for want of memory; what is finished is kept where it is "
-                f"written: give the same command again with fewer processes (--jobs) than {jobs}"
+                f"{title}: a process was killed, most often for want of memory (one that crashed says above where); "
+                "what is finished is kept where it is written: give the same command again with fewer processes "
+                f"(--jobs) than {jobs}"
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

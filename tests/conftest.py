@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import warnings
 
 # Before torch: the test processes and what they start share few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,6 +15,8 @@ from pathlib import Path
 import command
 import pytest
 from hypothesis import settings
+
+from musicfm_pl.baselines.with_librosa import librosa
 
 # How long an example takes depends on what else runs beside it.
 settings.register_profile("musicfm", deadline=None)
@@ -41,6 +44,17 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[P
         return root / name
 
     return make
+
+
+@pytest.fixture(scope="session")
+def librosa_is_compiled() -> None:
+    """For tests that import librosa, or what does: as two test processes at once they would crash for good."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what librosa imports
+        try:
+            librosa()
+        except ImportError as error:
+            pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

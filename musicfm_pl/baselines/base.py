@@ -63,15 +63,6 @@ def filled(waveform_N: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.pad(waveform_N, (0, max(0, 3 * SAMPLE_RATE - len(waveform_N))))
 
 
-def librosa() -> ModuleType:
-    """librosa, imported when it is needed: the rest of the package does without.
-
-    Raises:
-        ImportError: It is not installed; the message says how to install it.
-    """
-    return imported("librosa")
-
-
 def imported(package: str) -> ModuleType:
     """A package that only baselines need.
 

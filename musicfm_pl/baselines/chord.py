@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from data_modules import SAMPLE_RATE
-from musicfm_pl.baselines.base import Baseline, librosa
+from musicfm_pl.baselines.base import Baseline
 from musicfm_pl.baselines.chroma import HOP_LENGTH, chroma, unit_rows
+from musicfm_pl.baselines.with_librosa import librosa
 from musicfm_pl.heads.base import Estimate, Head
 from musicfm_pl.heads.chord import Chord
 from musicfm_pl.heads.chord_vocabulary import ChordVocabulary

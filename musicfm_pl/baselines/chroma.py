@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_modules import SAMPLE_RATE
-from musicfm_pl.baselines.base import filled, librosa
+from musicfm_pl.baselines.base import filled
+from musicfm_pl.baselines.with_librosa import librosa
 
 HOP_LENGTH = 2048
 """Samples between frames: 85 ms."""

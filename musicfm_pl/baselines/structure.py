@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from data_modules import SAMPLE_RATE
 from data_modules.spans import Spans
-from musicfm_pl.baselines.base import Baseline, filled, librosa
+from musicfm_pl.baselines.base import Baseline, filled
 from musicfm_pl.baselines.chroma import HOP_LENGTH, chroma, unit_rows
+from musicfm_pl.baselines.with_librosa import librosa
 from musicfm_pl.heads.base import Estimate, Head
 from musicfm_pl.heads.peaks import prominent_peaks
 from musicfm_pl.heads.structure import Structure

@@ -28,6 +28,7 @@ def test_an_upbeat_is_counted_back_and_rows_of_minus_one_are_dropped(tmp_path: P
     assert 0.7 not in beats.starts_s.tolist()
 
 
+@pytest.mark.usefixtures("librosa_is_compiled")
 def test_beats_as_mirdata_reads_them(tmp_path: Path) -> None:
     module = pytest.importorskip("mirdata.datasets.rwc_popular")
     upbeat = "1\t2\t96\n2\t3\t144\n"

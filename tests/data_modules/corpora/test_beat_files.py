@@ -108,6 +108,7 @@ def test_only_downbeats_are_one_and_every_beat_has_a_position_if_there_is_any(ma
     assert all(int(after) in (1, int(before) + 1) for before, after in pairwise(positions) if before != "?")
 
 
+@pytest.mark.usefixtures("librosa_is_compiled")
 def test_as_mirdata_reads_a_clean_file(tmp_path: Path) -> None:
     path = write_text(tmp_path / "a.beats", "0.113\t1\n0.829\t2\n1.537\t3\n2.28\t4\n2.992\t1\n")
     for name in ("ballroom", "hainsworth", "gtzan_genre"):

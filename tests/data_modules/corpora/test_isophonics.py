@@ -147,6 +147,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         Isophonics(root, collection="kinks")  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("librosa_is_compiled")
 def test_mirdata_reads_the_plain_files_alike(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what mirdata imports

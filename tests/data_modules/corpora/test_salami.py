@@ -100,6 +100,7 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
         Salami(root).items()
 
 
+@pytest.mark.usefixtures("librosa_is_compiled")
 def test_mirdata_reads_the_letters_alike(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what mirdata imports

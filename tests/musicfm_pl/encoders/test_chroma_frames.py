@@ -29,6 +29,7 @@ def test_a_triad_has_its_three_notes() -> None:
     assert set(middle_P.topk(3).indices.tolist()) == {0, 4, 7}
 
 
+@pytest.mark.usefixtures("librosa_is_compiled")
 def test_it_agrees_with_librosa_on_which_notes_sound() -> None:
     librosa = pytest.importorskip("librosa")
     rng = np.random.default_rng(0)

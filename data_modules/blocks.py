@@ -35,8 +35,8 @@ class Encoding(abc.ABC):
         """One block of at most `BLOCK_N` samples."""
 
     @abc.abstractmethod
-    def decode(self, block: memoryview, num_samples: int) -> NDArray[np.int16]:
-        """The first samples of a block.
+    def decode(self, block: memoryview, first_sample: int, samples_N: NDArray[np.int16]) -> None:
+        """Fills an array with the samples of a block from one on.
 
         Raises:
             BadRecord: The block does not hold so many.
@@ -53,11 +53,12 @@ class Pcm(Encoding):
         """See `Encoding.encode`."""
         return samples_N.astype("<i2").tobytes()
 
-    def decode(self, block: memoryview, num_samples: int) -> NDArray[np.int16]:
-        """See `Encoding.decode`; a view, not a copy."""
-        if len(block) < 2 * num_samples:
-            raise BadRecord(f"a block of {len(block)} bytes where {2 * num_samples} are needed")
-        return np.frombuffer(block, dtype="<i2", count=num_samples)
+    def decode(self, block: memoryview, first_sample: int, samples_N: NDArray[np.int16]) -> None:
+        """See `Encoding.decode`."""
+        wanted = 2 * (first_sample + len(samples_N))
+        if len(block) < wanted:
+            raise BadRecord(f"a block of {len(block)} bytes where {wanted} are needed")
+        samples_N[:] = np.frombuffer(block, dtype="<i2", count=len(samples_N), offset=2 * first_sample)
 
 
 @final
@@ -72,16 +73,19 @@ class Flac(Encoding):
         soundfile.write(file, samples_N, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
         return file.getvalue()
 
-    def decode(self, block: memoryview, num_samples: int) -> NDArray[np.int16]:
-        """See `Encoding.decode`."""
+    def decode(self, block: memoryview, first_sample: int, samples_N: NDArray[np.int16]) -> None:
+        """See `Encoding.decode`; what lies before the first sample wanted is skipped, not decoded."""
         try:
             with soundfile.SoundFile(io.BytesIO(block)) as file:
-                samples_N = file.read(num_samples, dtype="int16")
+                if first_sample:
+                    file.seek(first_sample)
+                found = len(file.read(out=samples_N))
         except soundfile.SoundFileError as error:
             raise BadRecord(f"a block that is not FLAC ({error})") from error
-        if samples_N.shape != (num_samples,):
-            raise BadRecord(f"a FLAC block of {samples_N.shape} samples where {num_samples} are needed")
-        return np.asarray(samples_N)
+        if found < len(samples_N):
+            raise BadRecord(
+                f"a FLAC block of {first_sample + found} samples where {first_sample + len(samples_N)} are needed"
+            )
 
 
 FORMATS: dict[Format, Encoding] = {"int16": Pcm(), "flac": Flac()}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import lightning as L
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from data_modules.batches import PretrainBatch
 from data_modules.clips import NOT_COUNTED, Clip, GridClips, RandomClips, Samples
@@ -35,7 +35,8 @@ class RawBatch(NamedTuple):
 def collate(clips: list[Clip]) -> RawBatch:
     """What a worker hands over."""
     return RawBatch(
-        torch.stack([clip.values for clip in clips]),
+        # In a worker this stacks them straight into the memory that is shared.
+        default_collate([clip.values for clip in clips]),
         [clip.seed for clip in clips],
         [problem for clip in clips for problem in clip.problems],
     )

@@ -120,17 +120,17 @@ def joined(
         BadRecord: A checksum or the decoder says that a block is not what was written.
     """
     encoding = encoding_of(entry.shard)
-    pieces = []
+    samples_N = np.empty(last_sample - first_sample, dtype=np.int16)
     for number, block in enumerate(blocks, start=first_sample // BLOCK_N):
         where = f"{name}: shard {entry.shard}, track {entry.track_id}, {10 * number} s"
         if len(entry.block_crc32_K) and zlib.crc32(block) != entry.block_crc32_K[number]:
             raise BadRecord(f"{where}: the checksum does not fit; the shard was damaged since it was written")
+        begin, end = max(first_sample, number * BLOCK_N), min(last_sample, (number + 1) * BLOCK_N)
         try:
-            samples = encoding.decode(block, min(BLOCK_N, last_sample - number * BLOCK_N))
+            encoding.decode(block, begin - number * BLOCK_N, samples_N[begin - first_sample : end - first_sample])
         except BadRecord as problem:
             raise BadRecord(f"{where}: {problem}") from problem
-        pieces.append(samples[max(0, first_sample - number * BLOCK_N) :])
-    return np.concatenate(pieces)
+    return samples_N
 
 
 def range_of(entry: Entry, first_sample: int, last_sample: int) -> Range:

@@ -71,7 +71,7 @@ class AudioFolder(Storage):
         """See `Storage.own_file`."""
         return self._own / name
 
-    def samples(self, entry: Entry, first_sample: int, last_sample: int) -> NDArray[np.int16]:
+    def samples(self, entry: Entry, first_sample: int, samples_N: NDArray[np.int16]) -> None:
         """See `Storage.samples`: mixed down and resampled as in `read_audio`; what exceeds full scale is clipped."""
         path = self.root / entry.track_id
         try:
@@ -82,18 +82,18 @@ class AudioFolder(Storage):
                 periods = max(0, first_sample - _MARGIN_N) // (SAMPLE_RATE // step)
                 file.seek(periods * (rate // step))
                 skip = first_sample - periods * (SAMPLE_RATE // step)
-                wanted = -(-(last_sample - first_sample + skip + _MARGIN_N) * rate // SAMPLE_RATE)
+                wanted = -(-(len(samples_N) + skip + _MARGIN_N) * rate // SAMPLE_RATE)
                 waveform_NC = file.read(wanted, dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, OSError) as error:
             raise BadRecord(f"{path}: cannot be decoded ({error})") from error
         if not np.isfinite(waveform_NC).all():
             raise BadRecord(f"{path}: samples that are not finite numbers (NaN or infinite)")
         resampled = soxr.resample(waveform_NC.mean(axis=1), rate, SAMPLE_RATE, quality="HQ")
-        crop = resampled[skip : skip + last_sample - first_sample]
-        if len(crop) < last_sample - first_sample - _ROUNDING_S * SAMPLE_RATE:
+        crop = resampled[skip : skip + len(samples_N)]
+        if len(crop) < len(samples_N) - _ROUNDING_S * SAMPLE_RATE:
             raise BadRecord(f"{path}: cut short: it should be {entry.duration_s:.1f} s long")
-        crop = np.pad(crop, (0, last_sample - first_sample - len(crop)))
-        return np.asarray(np.round(np.clip(crop, -1.0, 1.0) * 32767.0).astype(np.int16))
+        crop = np.pad(crop, (0, len(samples_N) - len(crop)))
+        samples_N[:] = np.round(np.clip(crop, -1.0, 1.0) * 32767.0)
 
     def _write_index(self, items: Sequence[Item]) -> None:
         _log.warning("%s: no prepared folder; reading the headers of %d audio files", self.name, len(items))

@@ -13,11 +13,12 @@ from rich.console import Console
 from torch.utils.data import BatchSampler, DataLoader
 
 from data_modules import SAMPLE_RATE
-from data_modules.clips import RandomClips, Samples
+from data_modules.clips import RandomClips
 from data_modules.order import Place, ResumableSampler
 from data_modules.pretrain import RawBatch, collate
 from data_modules.remote import Remote
 from data_modules.shards import Prepared
+from data_modules.waveforms import Samples
 
 _BATCH = 32
 """Clips a batch, as in pretraining."""

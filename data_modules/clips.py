@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -16,7 +15,6 @@ from data_modules.blocks import BadRecord
 from data_modules.corpora.base import Kind
 from data_modules.index import Entry, Tracks
 from data_modules.order import Place, mixed_seed, permutation
-from data_modules.shards import Prepared
 from data_modules.spans import Spans
 
 NOT_COUNTED = -1
@@ -40,32 +38,6 @@ class Source(Protocol):
 
     def expect(self, crops: Sequence[tuple[Entry, float, float]]) -> None:
         """Says what will be read next (track, start, duration): where that is far away, it is fetched at once."""
-
-
-class Samples:
-    """Waveforms as int16 (N,): they cross the bus as they lie on the disk."""
-
-    rate_hz: float = SAMPLE_RATE
-
-    def __init__(self, prepared: Prepared) -> None:
-        self.prepared = prepared
-
-    def read(self, entry: Entry, start_s: float, duration_s: float) -> Tensor:
-        """See `Source.read`."""
-        num_samples = round(duration_s * SAMPLE_RATE)
-        samples = self.prepared.read(entry, round(start_s * SAMPLE_RATE), num_samples)
-        if len(samples) < num_samples:
-            samples = np.pad(samples, (0, num_samples - len(samples)))
-        return torch.from_numpy(samples)
-
-    def expect(self, crops: Sequence[tuple[Entry, float, float]]) -> None:
-        """See `Source.expect`."""
-        self.prepared.expect(
-            [
-                (entry, round(start_s * SAMPLE_RATE), round(duration_s * SAMPLE_RATE))
-                for entry, start_s, duration_s in crops
-            ]
-        )
 
 
 class Clip(NamedTuple):

@@ -21,7 +21,7 @@ from rich.progress import track as progress_of
 from data_modules.blocks import BLOCK_N, BadRecord
 from data_modules.index import Entry
 from data_modules.shards import Prepared, is_address, written_aside
-from data_modules.storage import ShardFolder, Storage, joined, range_of
+from data_modules.storage import ShardFolder, Storage, decode, range_of
 
 _REMEDY = "pip install -e '.[litdata]'"
 
@@ -120,10 +120,10 @@ class LitDataFolder(Storage):
         """See `Storage.own_file`."""
         return self._files.own_file(name)
 
-    def samples(self, entry: Entry, first_sample: int, last_sample: int) -> NDArray[np.int16]:
+    def samples(self, entry: Entry, first_sample: int, samples_N: NDArray[np.int16]) -> None:
         """See `Storage.samples`."""
-        blocks = range(first_sample // BLOCK_N, -(-last_sample // BLOCK_N))
-        return joined(self.name, entry, self._items(entry, blocks), first_sample, last_sample)
+        blocks = range(first_sample // BLOCK_N, -(-(first_sample + len(samples_N)) // BLOCK_N))
+        decode(self.name, entry, self._items(entry, blocks), first_sample, samples_N)
 
     def _items(self, entry: Entry, blocks: Sequence[int]) -> list[memoryview]:
         try:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import lightning as L
 import torch
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader
 
 from data_modules.batches import PretrainBatch
-from data_modules.clips import NOT_COUNTED, Clip, GridClips, RandomClips, Samples
+from data_modules.clips import NOT_COUNTED, Clip, GridClips, RandomClips
 from data_modules.corpora.base import Corpus
 from data_modules.damage import Damage
 from data_modules.masking import Masking, WaveNoise
@@ -22,6 +22,7 @@ from data_modules.reading_processes import leave_signals_to_trainer
 from data_modules.remote import Remote
 from data_modules.shards import Prepared
 from data_modules.statistics import mel_statistics
+from data_modules.waveforms import Samples, stacked
 
 
 class RawBatch(NamedTuple):
@@ -35,8 +36,7 @@ class RawBatch(NamedTuple):
 def collate(clips: list[Clip]) -> RawBatch:
     """What a worker hands over."""
     return RawBatch(
-        # In a worker this stacks them straight into the memory that is shared.
-        default_collate([clip.values for clip in clips]),
+        stacked([clip.values for clip in clips]),
         [clip.seed for clip in clips],
         [problem for clip in clips for problem in clip.problems],
     )

@@ -57,7 +57,9 @@ def over_tracks(
     with (
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
         # A process that crashes in compiled code says where, on stderr.
-        ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=faulthandler.enable) as pool,
+        ProcessPoolExecutor(
+            jobs, mp_context=multiprocessing.get_context("spawn"), initializer=faulthandler.enable
+        ) as pool,
     ):
         done, hours = begun[0], begun[1] / 3600
         bar = progress.add_task(title, total=total, completed=done, hours=hours)

@@ -158,16 +158,30 @@ class Prepared:
         """Changes when any sample or label does."""
         return f"{zlib.crc32(self.storage.local_file('index.parquet').read_bytes()):08x}"
 
-    def read(self, entry: Entry, first_sample: int = 0, num_samples: int | None = None) -> NDArray[np.int16]:
+    def read(
+        self,
+        entry: Entry,
+        first_sample: int = 0,
+        num_samples: int | None = None,
+        samples_N: NDArray[np.int16] | None = None,
+    ) -> NDArray[np.int16]:
         """Samples of a track, int16, copied; short where the track ends.
+
+        Args:
+            entry: The track.
+            first_sample: Within the track.
+            num_samples: How many; all that follow by default.
+            samples_N: An array with room for them, which is filled from its start; a new one by default.
 
         Raises:
             BadRecord: They are not what was written: a checksum or the decoder says so, or the shard is cut short.
         """
         last = entry.num_samples if num_samples is None else min(entry.num_samples, first_sample + num_samples)
-        if last <= first_sample:
-            return np.zeros(0, dtype=np.int16)
-        return self.storage.samples(entry, first_sample, last)
+        length = max(0, last - first_sample)
+        found = np.empty(length, dtype=np.int16) if samples_N is None else samples_N[:length]
+        if length:
+            self.storage.samples(entry, first_sample, found)
+        return found
 
     def expect(self, crops: Sequence[tuple[Entry, int, int]]) -> None:
         """Fetches ahead, all at once, what will be read next: track, first sample and number of samples of each."""

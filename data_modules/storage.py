@@ -39,8 +39,8 @@ class Storage(abc.ABC):
         """Where a file that belongs to the folder can be written: in it, or in the cache."""
 
     @abc.abstractmethod
-    def samples(self, entry: Entry, first_sample: int, last_sample: int) -> NDArray[np.int16]:
-        """Samples of a track, within its length; at least one is asked for.
+    def samples(self, entry: Entry, first_sample: int, samples_N: NDArray[np.int16]) -> None:
+        """Fills an array with the samples of a track from one on, within its length; at least one is asked for.
 
         Raises:
             BadRecord: They are not what was written: a checksum or the decoder says so, or the file is cut short.
@@ -84,43 +84,43 @@ class ShardFolder(Storage):
     def forget(self, wanted: Range) -> bool:
         """Drops what may have been damaged on its way; whether reading it again may help."""
 
-    def samples(self, entry: Entry, first_sample: int, last_sample: int) -> NDArray[np.int16]:
+    def samples(self, entry: Entry, first_sample: int, samples_N: NDArray[np.int16]) -> None:
         """See `Storage.samples`."""
-        wanted = range_of(entry, first_sample, last_sample)
+        wanted = range_of(entry, first_sample, first_sample + len(samples_N))
         for left in reversed(range(_READINGS)):
             try:
-                return self._decoded(entry, wanted, first_sample, last_sample)
+                return self._decode(entry, wanted, first_sample, samples_N)
             except BadRecord:
                 if not self.forget(wanted) or not left:
                     raise
         raise AssertionError("read once at least")
 
-    def _decoded(self, entry: Entry, wanted: Range, first_sample: int, last_sample: int) -> NDArray[np.int16]:
+    def _decode(self, entry: Entry, wanted: Range, first_sample: int, samples_N: NDArray[np.int16]) -> None:
         try:
             stored = self.read(wanted)
         except BadRecord as problem:
             raise BadRecord(f"track {entry.track_id}: {problem}") from problem
         blocks = [stored[first - wanted.first : last - wanted.first] for first, last in wanted.blocks]
-        return joined(self.name, entry, blocks, first_sample, last_sample)
+        decode(self.name, entry, blocks, first_sample, samples_N)
 
 
-def joined(
-    name: str, entry: Entry, blocks: Sequence[memoryview], first_sample: int, last_sample: int
-) -> NDArray[np.int16]:
-    """Samples of a track out of the blocks that they lie in.
+def decode(
+    name: str, entry: Entry, blocks: Sequence[memoryview], first_sample: int, samples_N: NDArray[np.int16]
+) -> None:
+    """Fills an array with the samples of a track out of the blocks that they lie in.
 
     Args:
         name: Of the folder, for messages.
         entry: The track.
         blocks: As they are stored, from the one on that has `first_sample`.
         first_sample: Within the track.
-        last_sample: Exclusive.
+        samples_N: Is filled.
 
     Raises:
         BadRecord: A checksum or the decoder says that a block is not what was written.
     """
     encoding = encoding_of(entry.shard)
-    samples_N = np.empty(last_sample - first_sample, dtype=np.int16)
+    last_sample = first_sample + len(samples_N)
     for number, block in enumerate(blocks, start=first_sample // BLOCK_N):
         where = f"{name}: shard {entry.shard}, track {entry.track_id}, {10 * number} s"
         if len(entry.block_crc32_K) and zlib.crc32(block) != entry.block_crc32_K[number]:
@@ -130,7 +130,6 @@ def joined(
             encoding.decode(block, begin - number * BLOCK_N, samples_N[begin - first_sample : end - first_sample])
         except BadRecord as problem:
             raise BadRecord(f"{where}: {problem}") from problem
-    return samples_N
 
 
 def range_of(entry: Entry, first_sample: int, last_sample: int) -> Range:

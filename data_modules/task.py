@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data_modules import embeddings
 from data_modules.batches import TaskBatch
-from data_modules.clips import Clip, GridClips, RandomClips, Samples, Source, WholeTracks
+from data_modules.clips import Clip, GridClips, RandomClips, Source, WholeTracks
 from data_modules.corpora.base import Corpus, Kind, Split
 from data_modules.damage import Damage
 from data_modules.files import AudioFiles
@@ -26,6 +26,7 @@ from data_modules.reading_processes import leave_signals_to_trainer
 from data_modules.remote import Remote
 from data_modules.shards import Prepared
 from data_modules.statistics import mel_statistics
+from data_modules.waveforms import Samples
 
 
 class _Raw:

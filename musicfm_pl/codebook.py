@@ -8,10 +8,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from data_modules.clips import GridClips, Samples
+from data_modules.clips import GridClips
 from data_modules.corpora.base import Split
 from data_modules.pretrain import collate
 from data_modules.shards import Prepared, corpus_in
+from data_modules.waveforms import Samples
 from musicfm_pl.codebook_alarms import alarms
 from musicfm_pl.codebook_file import FIGURES, STABILITY, CodebookReport, Heard, write_report
 from musicfm_pl.pretraining_run import PretrainingRun, read_pretraining

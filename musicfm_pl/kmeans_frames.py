@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_modules.clips import Clip, GridClips, RandomClips, Samples
+from data_modules.clips import Clip, GridClips, RandomClips
 from data_modules.mel import LogMel
 from data_modules.order import mixed_seed
 from data_modules.shards import Prepared
+from data_modules.waveforms import Samples
 from musicfm_pl.tokenizers.token_features import TokenFeatures
 
 _COUNT_HOURS = 2.0

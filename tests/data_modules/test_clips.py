@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from data_modules import SAMPLE_RATE
-from data_modules.clips import NOT_COUNTED, GridClips, RandomClips, Samples, WholeTracks, cut
+from data_modules.clips import NOT_COUNTED, GridClips, RandomClips, WholeTracks, cut
 from data_modules.index import Entry
 from data_modules.order import EvenShares, ResumableSampler, mixed_seed
 from data_modules.shards import Prepared
 from data_modules.spans import Spans
+from data_modules.waveforms import Samples
 
 
 class Times:

@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from data_modules.clips import RandomClips, Samples
+from data_modules.clips import RandomClips
 from data_modules.masking import MelNoise, WaveNoise
 from data_modules.mel import LogMel
 from data_modules.order import Place, ResumableSampler, check_global_batch, permutation
 from data_modules.pretrain import PretrainData, collate
 from data_modules.shards import Prepared
+from data_modules.waveforms import Samples
 
 
 @st.composite

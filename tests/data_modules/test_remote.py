@@ -17,9 +17,10 @@ from range_server import RangeServer
 from data_modules import SAMPLE_RATE
 from data_modules.block_cache import BlockCache
 from data_modules.blocks import BadRecord
-from data_modules.clips import Clip, RandomClips, Samples
+from data_modules.clips import Clip, RandomClips
 from data_modules.remote import Remote, UnsuitableServer
 from data_modules.shards import Prepared
+from data_modules.waveforms import Samples
 
 pytest.importorskip("s3fs", reason="pip install -e '.[remote]'")
 

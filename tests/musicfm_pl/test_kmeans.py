@@ -17,9 +17,10 @@ import pytest
 import torch
 
 import musicfm_pl.kmeans as module
-from data_modules.clips import GridClips, Samples
+from data_modules.clips import GridClips
 from data_modules.mel import LogMel
 from data_modules.shards import Prepared
+from data_modules.waveforms import Samples
 from musicfm_pl.tokenizers.base import stack_frames
 from musicfm_pl.tokenizers.centroids import read_centroids
 

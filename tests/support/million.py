@@ -68,9 +68,10 @@ def measure(folder: Path, workers: int, batches: int = 4) -> dict[str, float]:
     import torch
     from torch.utils.data import DataLoader
 
-    from data_modules.clips import Clip, RandomClips, Samples
+    from data_modules.clips import Clip, RandomClips
     from data_modules.order import ResumableSampler
     from data_modules.shards import Prepared
+    from data_modules.waveforms import Samples
 
     before_mb = private_mb()
     began_s = time.monotonic()

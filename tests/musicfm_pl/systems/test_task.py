@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from data_modules import SAMPLE_RATE
-from data_modules.clips import Samples
 from data_modules.shards import Prepared
 from data_modules.task import TaskData
+from data_modules.waveforms import Samples
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.encoders.conformer import Conformer
 from musicfm_pl.encoders.mel_frames import MelFrames

@@ -31,9 +31,10 @@ _COLUMNS = (
 def doctor(corpus: Corpus, out: Path | None = None, jobs: int = 0) -> None:
     """Loads every track of a corpus and says what is wrong; nothing is changed or prepared.
 
-    Tracks that cannot be used, tracks that are there twice, labels that are doubtful (a tempo that jumps,
-    annotations that end long before the audio), a group in two splits, or another number of tracks than the data
-    set holds are wrong. Kinds of label that a track lacks and clipped audio are told, and are not.
+    Tracks that cannot be used, tracks that annotations or lists name and that are not there, tracks that are there
+    twice, labels that are doubtful (a tempo that jumps, annotations that end long before the audio), a group in two
+    splits, or another number of tracks than the data set holds are wrong. Kinds of label that a track lacks and
+    clipped audio are told, and are not.
 
     Args:
         corpus: What to look at: a name such as `tiny`, `pop909` or `folder` (an unknown name lists all) or a
@@ -51,9 +52,10 @@ def doctor(corpus: Corpus, out: Path | None = None, jobs: int = 0) -> None:
         console.print(f"{corpus.name}: {remark}", markup=False, highlight=False)
     found = _examined(corpus, items, jobs or os.cpu_count() or 1, console)
     twins = _twins(found)
-    wrong = _report(corpus, found, twins, console)
+    absent = _absent(corpus, items)
+    wrong = _report(corpus, found, absent, twins, console)
     if out is not None:
-        _write(found, twins, out)
+        _write(found, absent, twins, out)
         console.print(f"written: {out}", markup=False, highlight=False)
     if wrong:
         raise SystemExit(1)
@@ -96,11 +98,23 @@ def _twin_line(one: Examined, twin: Examined) -> str:
     return text
 
 
-def _report(corpus: Corpus, found: Sequence[Examined], twins: Mapping[int, Examined], console: Console) -> bool:
+def _absent(corpus: Corpus, items: Sequence[Item]) -> list[str]:
+    """What annotations or lists name, and the corpus has not."""
+    return sorted(set(corpus.named() or ()) - {item.track_id for item in items})
+
+
+def _report(
+    corpus: Corpus,
+    found: Sequence[Examined],
+    absent: Sequence[str],
+    twins: Mapping[int, Examined],
+    console: Console,
+) -> bool:
     """Prints all that was found; whether anything is wrong."""
     usable = [one for one in found if one.problem is None]
     wrong = {
         "not as many tracks as there should be": _miscounted(corpus, len(found)),
+        "annotated or listed, but not there": absent,
         "cannot be used": [f"{one.item.track_id}: {one.problem}" for one in found if one.problem is not None],
         "there twice": [
             f"{found[number].item.track_id}: {_twin_line(found[number], twin)}" for number, twin in twins.items()
@@ -144,6 +158,14 @@ def _miscounted(corpus: Corpus, num_found: int) -> list[str]:
     return [f"{num_found} are there, but {corpus.name} should hold {corpus.expected_tracks}"]
 
 
+def _expected(corpus: Corpus) -> str:
+    """How many tracks there should be: as published, else those that are named."""
+    named = corpus.named()
+    if corpus.expected_tracks is not None:
+        return str(corpus.expected_tracks)
+    return "open" if named is None else str(len(named))
+
+
 def _repeated(names: Iterable[str]) -> list[str]:
     return [f"{name}: {count} tracks have this name" for name, count in Counter(names).items() if count > 1]
 
@@ -182,14 +204,14 @@ def _counts(corpus: Corpus, found: Sequence[Examined]) -> Table:
     for name in ("all", *SPLITS):
         part = [one for one in found if name in ("all", one.item.split)]
         usable = [one for one in part if one.problem is None]
-        expected = "" if name != "all" else "open" if corpus.expected_tracks is None else str(corpus.expected_tracks)
+        expected = _expected(corpus) if name == "all" else ""
         hours = sum(one.duration_s for one in usable) / 3600
         labelled = [str(sum(kind in one.kinds for one in usable)) for kind in kinds]
         table.add_row(name, str(len(part)), expected, str(len(usable)), f"{hours:.2f}", *labelled)
     return table
 
 
-def _write(found: Sequence[Examined], twins: Mapping[int, Examined], out: Path) -> None:
+def _write(found: Sequence[Examined], absent: Sequence[str], twins: Mapping[int, Examined], out: Path) -> None:
     with written_aside(out, "w") as file:
         file.write("\t".join(_COLUMNS) + "\n")
         for number, one in enumerate(found):
@@ -201,3 +223,5 @@ def _write(found: Sequence[Examined], twins: Mapping[int, Examined], out: Path) 
                 *(one.problem or "", "; ".join(doubts), "; ".join(f"{k}: {why}" for k, why in one.gaps.items())),
             )
             file.write("\t".join(row) + "\n")
+        for name in absent:
+            file.write("\t".join((name, "", "", "absent", *[""] * (len(_COLUMNS) - 4))) + "\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -99,6 +99,10 @@ class Ballroom(Corpus):
         """
         splits = self._splits
         return [Item(one, _album(one), splits[one]) for one in self._audio if one in splits]
+
+    def named(self) -> Collection[str]:
+        """See `Corpus.named`."""
+        return (self._splits if self.split_file else self._files).keys() - REPLICAS.keys()
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""

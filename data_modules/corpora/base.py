@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -78,7 +78,8 @@ class Corpus(abc.ABC):
     note: str = ""
     """What every table made from this corpus must say, such as "synthetic tempo"."""
     expected_tracks: int | None = None
-    """Tracks that the published data set holds; None where it is open-ended, or the user's lists choose from it."""
+    """Tracks that the published data set holds; None where it is open-ended, or the user's lists choose from it: then
+    `named`, if it is known, says how many there should be."""
 
     def fetch(self, say: Callable[[str], None] = print) -> None:  # noqa: B027 - most corpora have nothing to fetch
         """Brings onto the disk what the corpus needs and can be fetched; called once, before `items`.
@@ -93,6 +94,13 @@ class Corpus(abc.ABC):
     def remarks(self) -> Sequence[str]:
         """What the user should know of the corpus as it lies there, a line each, such as files that are passed over."""
         return ()
+
+    def named(self) -> Collection[str] | None:
+        """The tracks that annotations name, or the user's lists where there are some; None if `items` has them all.
+
+        Those that `items` lacks have no audio, or are listed and not annotated. Asked after `items`.
+        """
+        return None
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
         """Why a track lacks a kind of label that its corpus has, by kind; asked after `load`."""

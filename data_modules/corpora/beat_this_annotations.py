@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -56,6 +56,10 @@ class BeatThisAnnotations(Corpus):
         """
         self._has_downbeats()
         return self._tracks.items()
+
+    def named(self) -> Collection[str]:
+        """See `Corpus.named`."""
+        return self._tracks.named()
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ class BeatTracks:
     Attributes:
         audio: Audio by track.
         beats: Files of beats by track; a track that has only one of the two is left out.
-        splits: The split of each track; one that has none is left out.
+        splits: The split of each annotated track, or of those that lists name; one that has none is left out.
     """
 
     audio: Mapping[str, Path]
@@ -41,6 +41,10 @@ class BeatTracks:
                 f"no audio has the name of a file of beats (such as {audio} and {beats}), or none is in a split"
             )
         return items
+
+    def named(self) -> Collection[str]:
+        """See `Corpus.named`."""
+        return self.splits.keys()
 
     def load(self, item: Item, with_positions: bool = True) -> Track:
         """Reads a track.

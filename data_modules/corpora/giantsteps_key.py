@@ -1,4 +1,8 @@
-"""`giantsteps_key`: 604 previews of electronic dance music with a key each (Knees et al., ISMIR 2015): a test set."""
+"""`giantsteps_key`: 604 previews of electronic dance music with a key each (Knees et al., ISMIR 2015): a test set.
+
+mirdata 1.0 has the 500 of another edition, GiantSteps+; of a file it gives the first line as it stands, which in the
+older format is the header, and checks no key; so it is not used.
+"""
 
 from __future__ import annotations
 

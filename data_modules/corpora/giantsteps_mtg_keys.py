@@ -1,4 +1,8 @@
-"""`giantsteps_mtg_keys`: 1486 previews of electronic dance music with keys, on which the field trains."""
+"""`giantsteps_mtg_keys`: 1486 previews of electronic dance music with keys, on which the field trains.
+
+mirdata 1.0 has them in another edition, `beatport_key`, a file for each and no table: without the confidences, by
+which the field chooses its tracks; so it is not used.
+"""
 
 from __future__ import annotations
 

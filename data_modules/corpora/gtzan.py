@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -68,6 +68,10 @@ class Gtzan(Corpus):
         """
         splits = self._splits
         return [Item(one, self._artists.get(one, one), splits[one]) for one in self._audio if one in splits]
+
+    def named(self) -> Collection[str]:
+        """See `Corpus.named`."""
+        return (self._splits if self.split_file else self._files).keys() - {_BROKEN}
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -56,6 +56,10 @@ class Hainsworth(Corpus):
         """
         return self._tracks.items()
 
+    def named(self) -> Collection[str]:
+        """See `Corpus.named`."""
+        return self._tracks.named()
+
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""
         return self._tracks.load(item)
@@ -70,7 +74,7 @@ class Hainsworth(Corpus):
         inner = [self.root / name for name in ("annotations/beats", "beats", "beat") if (self.root / name).is_dir()]
         what = "hainsworth: beats such as annotations/beats/001.beats"
         beats = annotations_below(self.annotations, inner[0] if inner else self.root, SUFFIXES, _track, what)
-        groups = {track: track for track in audio}
+        groups = {track: track for track in beats}
         return BeatTracks(audio, beats, group_splits.splits(groups, self.fold, self.split_file, _track))
 
 

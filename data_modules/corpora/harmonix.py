@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -84,6 +84,10 @@ class Harmonix(Corpus):
         return [
             Item(name, groups[name], splits[name]) for name in self._identifiers if name in audio and name in splits
         ]
+
+    def named(self) -> Collection[str]:
+        """See `Corpus.named`."""
+        return self._groups_and_splits[1] if self.split_file else self._identifiers
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""

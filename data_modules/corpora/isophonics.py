@@ -87,6 +87,10 @@ class Isophonics(Corpus):
         splits = split_by_hash(albums.values())
         return [Item(song, albums[song], splits[albums[song]]) for song in self._songs if song in self._audio.files]
 
+    def named(self) -> Sequence[str]:
+        """See `Corpus.named`."""
+        return list(self._songs)
+
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""
         found = self._songs[item.track_id]

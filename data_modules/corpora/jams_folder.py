@@ -1,46 +1,56 @@
-"""`jams_folder`: any data set whose audio has a JAMS file of the same name beside it."""
+"""`jams_folder`: any data set whose labels are JAMS files, called as the audio beside them or in another folder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import final
 
 from data_modules import SAMPLE_RATE
 from data_modules.audio import read_audio
-from data_modules.corpora.audio_files import audio_below, matching
+from data_modules.corpora.audio_files import walk
 from data_modules.corpora.base import Corpus, Item, Kind, Split, Track
 from data_modules.corpora.group_splits import from_lists, split_by_hash
 from data_modules.corpora.jams_files import jams_package, read_jams
 from data_modules.corpora.labelled_audio import gaps_of
+from data_modules.corpora.matched_audio import MatchedAudio, by_place, match_audio
 from data_modules.corpora.notes import joined, map_note, split_note
-from data_modules.corpora.remarks import listed, missing, remark
+from data_modules.corpora.remarks import listed, missing
 
 
 @final
 class JamsFolder(Corpus):
-    """A tree of audio files, `song.wav` with `song.jams` beside it; see `jams_files.NAMESPACES` for what is read.
+    """A tree of JAMS files, and audio called as they are; see `jams_files.NAMESPACES` for what is read.
 
-    A track is the path of the audio from the root without its suffix. A group is a folder, such as an album, or
-    a track right in the root. Groups are split by a hash of their names, about 70 % train, 10 % val, 20 % test,
-    unless a file says otherwise. Needs `pip install -e '.[datasets]'`.
+    The audio of `album/song.jams` is `album/song.wav` below `audio`, or else the one file there that is called
+    `song`: so the `jams` of Harmonix will do, with audio elsewhere. A track is the path of the JAMS file from the
+    root without its suffix. A group is a folder, such as an album, or a track right in the root. Groups are split
+    by a hash of their names, about 70 % train, 10 % val, 20 % test, unless a file says otherwise. Needs
+    `pip install -e '.[datasets]'`.
 
     Args:
-        root: The top of the tree.
+        root: The top of the tree of JAMS files.
         split_file: Lists of file names with their split or fold, see `group_splits.from_lists`; tracks that they
             do not name are left out, and names that are of no track are told.
         fold: The fold to test, where the lists have folds.
         label_map: A table of one's own of section labels, see `FunctionMap`.
+        audio: The top of the tree of audio files; `root` if it is not given.
     """
 
     name: str = "jams_folder"
     licence: str = "unknown: the user's own files"
 
     def __init__(
-        self, root: Path, split_file: Path | None = None, fold: int = 0, label_map: Path | None = None
+        self,
+        root: Path,
+        split_file: Path | None = None,
+        fold: int = 0,
+        label_map: Path | None = None,
+        audio: Path | None = None,
     ) -> None:
         self.root = Path(root)
+        self.audio = Path(audio) if audio is not None else self.root
         self.split_file = split_file
         self.fold = fold
         self.label_map = label_map
@@ -52,21 +62,24 @@ class JamsFolder(Corpus):
         """See `Corpus.items`.
 
         Raises:
-            FileNotFoundError: There is no such folder, or no audio with a JAMS file beside it.
+            FileNotFoundError: There is no such folder, no JAMS file, or no audio that is called as one.
             ModuleNotFoundError: The package jams is not installed.
             ValueError: Lists of splits that cannot be read, or that name no track or one name of several tracks.
         """
         jams_package()
-        if not self._tracks:
-            raise FileNotFoundError(f"jams_folder: no audio below {self.root} has a .jams file of its name beside it")
-        groups = {name: name.rpartition("/")[0] or name for name in self._tracks}
+        tracks = self._tracks
         if self.split_file is not None:
-            chosen = [Item(name, name, self._listed[name]) for name in self._tracks if name in self._listed]
+            chosen = [Item(name, name, self._listed[name]) for name in tracks if name in self._listed]
             if not chosen:
                 raise ValueError(f"--corpus.split_file: {self.split_file} names no track below {self.root}")
             return chosen
-        by_group = split_by_hash(groups.values())
-        return [Item(name, groups[name], by_group[groups[name]]) for name in self._tracks]
+        groups = {name: name.rpartition("/")[0] or name for name in self._annotated}
+        by_group = split_by_hash(groups[name] for name in tracks)
+        return [Item(name, groups[name], by_group[groups[name]]) for name in tracks]
+
+    def named(self) -> Collection[str]:
+        """See `Corpus.named`."""
+        return self._annotated if self.split_file is None else self._listed
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`.
@@ -74,10 +87,9 @@ class JamsFolder(Corpus):
         Raises:
             BadTrack: The audio or the JAMS file cannot be read.
         """
-        audio = self._tracks[item.track_id]
-        waveform_N = read_audio(audio)
+        waveform_N = read_audio(self._tracks[item.track_id])
         labels, self._gaps[item.track_id] = read_jams(
-            audio.with_suffix(".jams"), len(waveform_N) / SAMPLE_RATE, self.label_map
+            self.root / f"{item.track_id}.jams", len(waveform_N) / SAMPLE_RATE, self.label_map
         )
         return Track(item, waveform_N, labels)
 
@@ -87,14 +99,7 @@ class JamsFolder(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        annotated = {audio.with_suffix(".jams") for audio in self._tracks.values()}
-        bare = [file for file in audio_below(self.root) if file.with_suffix(".jams") not in annotated]
-        silent = [file for file in matching(self.root, "**/*.jams") if file not in annotated]
-        unpaired = [
-            line
-            for what, files in (("audio files without a .jams file", bare), (".jams files without audio", silent))
-            for line in remark([one.relative_to(self.root).as_posix() for one in files], f"{what} are left out", None)
-        ]
+        unpaired = self._audio.remarks()
         if self.split_file is None:
             return unpaired
         return [
@@ -123,8 +128,17 @@ class JamsFolder(Corpus):
 
     @cached_property
     def _tracks(self) -> dict[str, Path]:
-        tracks: dict[str, Path] = {}
-        for file in audio_below(self.root):
-            if file.with_suffix(".jams").is_file():
-                tracks.setdefault(file.relative_to(self.root).with_suffix("").as_posix(), file)
-        return tracks
+        """Audio by track, in the order of the names."""
+        files = self._audio.files
+        return {track: files[track] for track in self._annotated if track in files}
+
+    @cached_property
+    def _annotated(self) -> list[str]:
+        files = [file.relative_to(self.root) for file in walk(self.root) if file.suffix == ".jams"]
+        if not files:
+            raise FileNotFoundError(f"jams_folder: no .jams file below {self.root}, --corpus.root")
+        return sorted(file.with_suffix("").as_posix() for file in files)
+
+    @cached_property
+    def _audio(self) -> MatchedAudio:
+        return match_audio(self._annotated, self.audio, partial(by_place, root=self.audio))

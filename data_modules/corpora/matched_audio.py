@@ -1,4 +1,4 @@
-"""Which audio file below a folder is of which annotated track: by identifiers, or by the names of album and song."""
+"""Which audio file below a folder is of which annotated track: by identifier, by place, or by album and song."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def match_audio(tracks: Sequence[str], root: Path, match: Match) -> MatchedAudio
     Args:
         tracks: Their names.
         root: The folder of audio.
-        match: `by_identifier` or `by_song`.
+        match: `by_identifier`, `by_song`, or `by_place` of the same folder.
 
     Raises:
         FileNotFoundError: There is no such folder, no audio in it, or none of any track.
@@ -78,6 +78,28 @@ def by_identifier(tracks: Sequence[str], files: Sequence[Path]) -> dict[str, Pat
     for file in files:
         by_stem.setdefault(_bare(file.stem), file)
     return {name: by_stem[_bare(name)] for name in tracks if _bare(name) in by_stem}
+
+
+def by_place(tracks: Sequence[str], files: Sequence[Path], root: Path) -> dict[str, Path]:
+    """The file at the same place below `root` as each track, a path without suffix; else the one of its name alone.
+
+    A name that is that of several tracks, or of several files, matches by its place only.
+    """
+    places = {file.relative_to(root).with_suffix("").as_posix(): file for file in reversed(files)}
+    found = {track: places[track] for track in tracks if track in places}
+    taken = set(found.values())
+    open_tracks: dict[str, list[str]] = defaultdict(list)
+    open_files: dict[str, list[Path]] = defaultdict(list)
+    for track in tracks:
+        if track not in found:
+            open_tracks[track.rpartition("/")[2]].append(track)
+    for file in files:
+        if file not in taken:
+            open_files[file.stem].append(file)
+    for name, candidates in open_tracks.items():
+        if len(candidates) == 1 and len(open_files[name]) == 1:
+            found[candidates[0]] = open_files[name][0]
+    return found
 
 
 def by_song(tracks: Sequence[str], files: Sequence[Path]) -> dict[str, Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -74,6 +74,10 @@ class RwcPopular(Corpus):
         """
         return [Item(one, self._group(one), self._splits[one]) for one in self._audio if one in self._splits]
 
+    def named(self) -> Collection[str]:
+        """See `Corpus.named`."""
+        return self._splits if self.split_file else self._annotated
+
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""
         readers: dict[Kind, Reader] = {kind: partial(self._labels, kind, item.track_id) for kind in _READERS}
@@ -89,10 +93,9 @@ class RwcPopular(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        annotated = {track: path for files in self._files.values() for track, path in files.items()}
         return [
             *(line for k, files in self._files.items() for line in missing(self._audio, files, f"songs have no {k}s")),
-            *missing(annotated, self._audio, "annotated songs have no audio"),
+            *missing(self._annotated, self._audio, "annotated songs have no audio"),
             *missing(self._audio, self._splits, f"songs are not in {self.split_file}"),
         ]
 
@@ -120,6 +123,10 @@ class RwcPopular(Corpus):
         if len(lacking) == len(_READERS):
             raise lacking[0]
         return found
+
+    @property
+    def _annotated(self) -> set[str]:
+        return {track for files in self._files.values() for track in files}
 
     @cached_property
     def _audio(self) -> dict[str, Path]:

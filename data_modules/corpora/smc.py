@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -61,6 +61,10 @@ class Smc(Corpus):
         """
         return self._tracks.items()
 
+    def named(self) -> Collection[str]:
+        """See `Corpus.named`."""
+        return self._tracks.named()
+
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""
         return self._tracks.load(item, with_positions=False)
@@ -75,7 +79,7 @@ class Smc(Corpus):
         annotations = _corrected(self.annotations) if self.annotations else None
         what = f"smc: beats such as {_FOLDERS[0]}/SMC_001_2_1_1_a.txt"
         beats = annotations_below(annotations, _corrected(self.root), SUFFIXES, _track, what)
-        groups = {track: track for track in audio}
+        groups = {track: track for track in beats}
         return BeatTracks(audio, beats, group_splits.splits(groups, self.fold, self.split_file, _track))
 
 

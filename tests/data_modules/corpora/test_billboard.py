@@ -1,4 +1,5 @@
 import pickle
+import warnings
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,22 @@ def test_a_bad_label_masks_its_kind(tmp_path: Path, files: dict[str, str], kind:
     item = corpus.items()[0]
     assert set(corpus.load(item).labels) == {"chord", "section"} - {kind}
     assert message in corpus.gaps(item)[kind]  # type: ignore[index]
+
+
+@pytest.mark.usefixtures("librosa_is_compiled")
+def test_mirdata_reads_the_chords_alike_and_not_the_sections(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what mirdata imports
+        mirdata = pytest.importorskip("mirdata.datasets.billboard")
+    corpus = Billboard(billboard(tmp_path))
+    labels = corpus.load(corpus.items()[0]).labels
+    entry = tmp_path / "McGill-Billboard/0003"
+    chords = mirdata.load_chords(str(entry / "full.lab"))
+    assert list(labels["chord"].labels) == chords.labels
+    assert labels["chord"].intervals_s.tolist() == chords.intervals.tolist()
+    sections = mirdata.load_named_sections(str(entry / "salami_chords.txt"))
+    assert (sections.labels, sections.intervals.tolist()) == (["intro"], [[0.2, 1.9]])
+    assert labels["section"].labels == ("silence", "intro", "B")
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:

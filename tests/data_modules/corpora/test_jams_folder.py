@@ -40,9 +40,28 @@ def test_items_and_labels(tmp_path: Path) -> None:
     assert corpus.load(items["c/1"]).labels == {}
     assert "c/1.jams: chord, observation 1: chord at 0.000 s: 'H' is no chord" in corpus.gaps(items["c/1"])["chord"]
     assert corpus.remarks() == [
-        "1 audio files without a .jams file are left out: a/bare.wav",
-        "1 .jams files without audio are left out: b/silent.jams",
+        f"1 annotated tracks without audio below {tmp_path} are left out: b/silent",
+        "1 audio files are of no annotated track: a/bare.wav",
     ]
+    assert set(corpus.named() or ()) - set(items) == {"b/silent"}
+
+
+def test_audio_elsewhere(tmp_path: Path) -> None:
+    """As in Harmonix: a folder `jams`, and the audio where the user has it, in folders of its own or flat."""
+    folder(tmp_path / "jams")
+    audio = tmp_path / "music"
+    for name in ("a/1", "b/1", "deep/down/single", "twice/2", "again/2"):
+        write_sound(audio / f"{name}.flac", 2.0)
+    corpus = pickle.loads(pickle.dumps(JamsFolder(tmp_path / "jams", audio=audio)))
+    items = {item.track_id: item for item in corpus.items()}
+    assert {name: item.group for name, item in items.items()} == {"a/1": "a", "b/1": "b", "single": "single"}
+    assert list(corpus.load(items["single"]).labels["chord"]) == [(0.0, 2.0, "C:maj")]
+    assert corpus.remarks() == [
+        f"3 annotated tracks without audio below {audio} are left out: a/2, b/silent, c/1",
+        "2 audio files are of no annotated track: again/2.flac, twice/2.flac",
+    ]
+    with pytest.raises(FileNotFoundError, match=r"audio: no folder .*absent"):
+        JamsFolder(tmp_path / "jams", audio=tmp_path / "absent").items()
 
 
 def test_a_split_file(tmp_path: Path) -> None:
@@ -60,6 +79,7 @@ def test_a_split_file_may_name_more_than_is_there(tmp_path: Path) -> None:
     path = write_text(tmp_path / "x.split", "single.opus\ttrain\nfar/away.oga\tval\n2.AIFF\ttest\n")
     corpus = JamsFolder(root, split_file=path)
     assert {item.track_id: item.split for item in corpus.items()} == {"a/2": "test", "single": "train"}
+    assert set(corpus.named() or ()) == {"single", "a/2", "away"}
     assert corpus.remarks()[2:] == [
         f"3 tracks are in no list of {path}: a/1, b/1, c/1",
         f"1 names in {path} are of no track: away",
@@ -83,8 +103,11 @@ def test_a_name_of_several_tracks_is_refused(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_sound(tmp_path / "a.wav", 1.0)
     corpus = JamsFolder(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"jams_folder: no audio below .* has a \.jams file"):
+    with pytest.raises(FileNotFoundError, match=r"jams_folder: no \.jams file below .*, --corpus\.root"):
         corpus.items()
+    write_text(tmp_path / "b.jams", "{}")
+    with pytest.raises(FileNotFoundError, match=r"audio: none of the 1 audio files below .*, such as a\.wav, is named"):
+        JamsFolder(tmp_path).items()
     write_text(tmp_path / "a.jams", "{}}")
     corpus = JamsFolder(tmp_path)
     with pytest.raises(BadTrack, match=r"a\.jams: cannot be read as JAMS"):

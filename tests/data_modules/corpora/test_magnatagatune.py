@@ -69,7 +69,7 @@ def test_the_full_split_by_folder(root: Path) -> None:
 
 def test_the_cleaned_split(root: Path) -> None:
     corpus = pickle.loads(pickle.dumps(MagnaTagATune(root)))
-    assert corpus.name == "magnatagatune-won"
+    assert (corpus.name, corpus.expected_tracks) == ("magnatagatune-won", 21_108)
     items = corpus.items()
     assert [item.track_id for item in items] == list(CLIPS)[:4]
     assert [item.split for item in items] == ["train", "train", "val", "test"]

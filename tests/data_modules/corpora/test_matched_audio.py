@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from sounds import write_sound, write_text
 
-from data_modules.corpora.matched_audio import by_identifier, by_song, match_audio, plain
+from data_modules.corpora.matched_audio import by_identifier, by_place, by_song, match_audio, plain
 
 
 def test_names_are_compared_plainly() -> None:
@@ -33,6 +33,14 @@ def test_identifiers_match_by_stem_and_number() -> None:
     files = [Path("x/0003.mp3"), Path("x/0004_abc.flac"), Path("y/3.wav"), Path("y/abc.wav")]
     assert by_identifier(["3", "0004_abc", "0009"], files) == {"3": files[0], "0004_abc": files[1]}
     assert by_identifier(["0003"], [Path("3.wav")]) == {"0003": Path("3.wav")}
+
+
+def test_places_match_first_and_names_that_are_unique_after_them() -> None:
+    files = [Path("/m") / name for name in ("a/1.mp3", "a/1.wav", "x/1.wav", "x/2.wav", "y/3.wav", "z/3.wav", "4.wav")]
+    found = by_place(["a/1", "b/1", "b/2", "c/3", "4", "e/4"], files, Path("/m"))
+    assert found == {"a/1": files[0], "b/2": files[3], "4": files[6]}
+    assert by_place(["b/1"], files[2:], Path("/m")) == {"b/1": files[2]}
+    assert by_place(["b/1", "c/1"], files[2:], Path("/m")) == {}
 
 
 def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:

@@ -63,7 +63,9 @@ def test_subsets_are_corpora_of_their_own(root: Path) -> None:
     names = {MtgJamendo(root, subset).name for subset in ("top50tags", "genre", "instrument", "moodtheme")}
     assert names == {f"mtg-jamendo-{one}" for one in ("top50tags", "genre", "instrument", "moodtheme")}
     assert MtgJamendo(root).expected_tracks == 54_380
-    assert MtgJamendo(root, "genre").expected_tracks is None
+    assert MtgJamendo(root, "genre").expected_tracks == 55_094
+    assert MtgJamendo(root, "instrument").expected_tracks == 24_976
+    assert MtgJamendo(root, "moodtheme").expected_tracks == 17_982
     write(root, subset="genre")
     corpus = MtgJamendo(root, "genre")
     with pytest.raises(BadTrack, match=r"genre-train\.tsv:3: 'instrument---piano' is no tag .* expected genre---"):

@@ -121,9 +121,10 @@ def test_five_minutes(activations: Callable[[str], NDArray[np.float64]]) -> None
     expected, theirs_s = _timed(lambda: theirs(long))
     ours = DownbeatDBN((3, 4), 55, 215, 100, FPS)
     start_s = time.perf_counter()
-    frames, _ = ours(long)
+    frames, positions = ours(long)
     _report("joint DBN, five minutes", len(long), time.perf_counter() - start_s, theirs_s)
     np.testing.assert_array_equal(frames / FPS, expected[:, 0])
+    np.testing.assert_array_equal(positions, expected[:, 1])
 
 
 _TIMES = st.lists(st.floats(0.05, 2.0), min_size=2, max_size=40)

@@ -54,6 +54,7 @@ def test_protocols_can_be_chosen_and_the_own_is_always_there() -> None:
         (Beat(4, trim_s=0.0), "untrimmed"),
         (Beat(4, decoder="minimal"), "beat_this"),
         (Beat(4, trim_s=1.0), "custom"),
+        (Beat(4, min_bpm=40.0, activations="normalised"), "mirex"),  # which leaves decoding to the head
         (Chord(4, self_transition=0.9), "musicfm"),
         (Chord(4, average="tracks"), "by_track"),
         (Key(4, fifths="both"), "mirex"),

@@ -151,8 +151,8 @@ def test_the_cache_belongs_to_one_encoder_one_mel_and_one_corpus(prepared: Path,
 
 
 def test_a_protocol_that_is_not_there_is_refused_before_the_training() -> None:
-    with pytest.raises(ValueError, match=r"model\.protocols: beat has no beat_that, mirex, but musicfm, all_in_one, "):
-        TaskModel(MelFrames(), Beat, protocols=["musicfm", "beat_that", "mirex"])
+    with pytest.raises(ValueError, match=r"model\.protocols: beat has no beat_that, by_track, but musicfm, all_in"):
+        TaskModel(MelFrames(), Beat, protocols=["musicfm", "beat_that", "by_track"])
     assert TaskModel(MelFrames(), Beat, protocols=["beat_this"]).protocols == ["beat_this"]
     assert TaskModel(MelFrames(), Key, protocols=["mirex"]).protocols == ["mirex"]
 

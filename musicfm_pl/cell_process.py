@@ -18,6 +18,7 @@ from musicfm_pl.cells import Cell
 from musicfm_pl.cli import MODEL_COMMANDS
 from musicfm_pl.exit_codes import TERMINATED, TRY_AGAIN
 from musicfm_pl.grid import LOCK_NAME, is_done
+from musicfm_pl.wall_time import counted
 
 GRACE_S = 20.0
 """Time for a cell to stop by itself before it is killed; Lightning ends its batch first."""
@@ -50,7 +51,8 @@ def run_cell(cell: Cell, entry: str, threads: int) -> None:
         _write_to_log(cell)
         if torch := sys.modules.get("torch"):
             torch.set_num_threads(threads)
-        run_commands(cell, entry)
+        with counted(cell.run_dir):
+            run_commands(cell, entry)
 
 
 def run_rank(cell: Cell, entry: str, rank: int, job: str) -> None:
@@ -78,7 +80,8 @@ def run_rank(cell: Cell, entry: str, rank: int, job: str) -> None:
         lock.write(job.encode())
         lock.flush()
         _write_to_log(cell)
-        run_commands(cell, entry)
+        with counted(cell.run_dir):
+            run_commands(cell, entry)
 
 
 def _follows(cell: Cell, job: str) -> bool:

@@ -19,10 +19,12 @@ from musicfm_pl.cell_choice import chosen_cells, ready_cells
 from musicfm_pl.cells import Cell, read_grid
 from musicfm_pl.results import FILE_NAME, ResultError, read_result
 from musicfm_pl.slurm_queue import JOB_NAME, job_of, queued_jobs
+from musicfm_pl.wall_time import took_text
 
 LOCK_NAME = ".lock"
 FAILED = "[grid] failed"
 """How the last line of a failed cell's log begins."""
+COSTS_HINT = "--costs true adds what each cell takes (parameters, steps, audio, GPU hours, memory) and what it took"
 
 State = Literal["done", "stale", "running", "queued", "waiting", "failed", "to run"]
 COLOURS: Mapping[State, str] = {
@@ -94,7 +96,11 @@ def grid(
         show_costs(cells, chosen, statuses, card, Console())
         return
     if launch is None:
-        show({cell.run: statuses[cell.run] for cell in chosen}, Console())
+        console = Console()
+        show({cell.run: statuses[cell.run] for cell in chosen}, console)
+        if took := took_text(chosen):
+            console.print(took, highlight=False)
+        console.print(COSTS_HINT, style="dim", highlight=False, soft_wrap=True)
         return
     cells = ready_cells(chosen, statuses)
     if launch == "slurm":

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 
+from musicfm_pl.cell_text import cell_text, interval_text, number, parameters
 from musicfm_pl.generalisation_text import generalisation_section
 from musicfm_pl.layer_map import layer_sections
+from musicfm_pl.lead_table import LEADS_NOTE, LEADS_TITLE, LEADS_TITLES, lead_lines
+from musicfm_pl.leaderboard_curves import curves_section
 from musicfm_pl.leaderboard_sections import (
     attribution_sections,
-    curves_section,
     rate_length_sections,
     relations_section,
     training_section,
@@ -23,14 +25,11 @@ from musicfm_pl.leaderboard_text import (
     PUBLISHED_NOTE,
     QUESTION,
     QUESTION_NOTE,
-    cell_text,
     compared_figures,
     facts,
     heading,
-    interval_text,
-    number,
-    parameters,
 )
+from musicfm_pl.published_beside import BESIDE_NOTE, BESIDE_TITLE, beside
 from musicfm_pl.standings import PUBLISHED_SOURCE, Comparison, Figure, Leaderboard, Table, signed
 
 
@@ -38,7 +37,7 @@ def page(board: Leaderboard) -> str:
     """The whole page, styles and drawings inside."""
     style = (files("musicfm_pl") / "leaderboard.css").read_text(encoding="utf-8")
     sections = [relations_section(board.reports)]
-    sections += [_section(number, table) for number, table in enumerate((*board.tables, *board.pretraining))]
+    sections += [_section(board, number, table) for number, table in enumerate((*board.tables, *board.pretraining))]
     sections += [rate_length_sections(board.rate_length_maps), training_section(board.trainings)]
     sections += [curves_section(board.curves), attribution_sections(board.attributions)]
     sections += [generalisation_section(board.generalisation)]
@@ -76,7 +75,7 @@ def page(board: Leaderboard) -> str:
 """
 
 
-def _section(number: int, table: Table) -> str:
+def _section(board: Leaderboard, number: int, table: Table) -> str:
     rows = []
     for place, row in enumerate(table.rows):
         label = f"{escape(row.label)}<small>{parameters(row)} parameters</small>"
@@ -89,10 +88,12 @@ def _section(number: int, table: Table) -> str:
         f'<dl class="facts">{said}</dl>',
         _panels(table),
         _grid(titles, rows),
+        _leads(table),
     ]
     if table.notes:
         notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
         parts.append(f"<details open><summary>Notes</summary><ul>{notes}</ul></details>")
+    parts.append(_beside(board, table))
     if table.comparisons:
         parts.append(_question(table))
     parts.append(sources_section(number, table))
@@ -119,10 +120,44 @@ def _cells(number: int, table: Table, place: int) -> Iterable[str]:
         yield mean + "".join(f"<small>{part}</small>" for part in small)
 
 
-def _grid(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _leads(table: Table) -> str:
+    lines = [[escape(text) for text in line] for line in lead_lines(table)]
+    if not lines:
+        return ""
+    grid = _grid(LEADS_TITLES, lines)
+    return f'<h3>{escape(LEADS_TITLE)}</h3>\n<p>{escape(LEADS_NOTE)}</p>\n<div class="leads small">{grid}</div>'
+
+
+def _beside(board: Leaderboard, table: Table) -> str:
+    """The study's models as reproduced and as published, in rows of their own."""
+    lines = beside(table, board.published_columns, board.published_rows)
+    if not lines:
+        return ""
+    rows = [
+        [
+            f"{escape(line.label)} <em>{line.kind}</em><small>{escape(line.about)}</small>",
+            *(_plain_cell(text) for text in line.cells),
+        ]
+        for line in lines
+    ]
+    titles = ["Model", *(figure.title for figure in table.columns)]
+    grid = _grid(titles, rows, [line.kind for line in lines])
+    return f'<h3>{BESIDE_TITLE}</h3>\n<p>{escape(BESIDE_NOTE)}</p>\n<div class="beside">{grid}</div>'
+
+
+def _plain_cell(text: str) -> str:
+    figure, spread, rest = escape(text).partition(" ±")
+    if not figure[:1].isdecimal():
+        return f'<span class="quiet">{figure}</span>'
+    return f"{figure}<small>±{rest}</small>" if spread else figure
+
+
+def _grid(titles: Sequence[str], rows: Sequence[Sequence[str]], kinds: Sequence[str] = ()) -> str:
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
+    classes = [f' class="{kind}"' for kind in kinds] or [""] * len(rows)
     body = "\n".join(
-        f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{text}</td>" for text in row[1:]) + "</tr>" for row in rows
+        f'<tr{kind}><th scope="row">{row[0]}</th>' + "".join(f"<td>{text}</td>" for text in row[1:]) + "</tr>"
+        for kind, row in zip(classes, rows, strict=True)
     )
     table = f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
     return f'<div class="wide" tabindex="0">{table}</div>'

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from html import escape
 
 from musicfm_pl.analysis.attribution import Attribution
-from musicfm_pl.analysis.curves import Curves
 from musicfm_pl.analysis.factors import level_text
 from musicfm_pl.analysis.rate_length import RateLengthMap
 from musicfm_pl.analysis.relations import Answer, Report
@@ -27,9 +26,6 @@ _CELL, _SIDE, _TOP = (64, 34), 56, 24
 """Width and height of a heat map's cell, room for its lengths and its rates, in pixels."""
 _LEAST_RANGE = 0.05
 """Figures that differ by less over a map are not stretched over the whole scale."""
-_CURVE = (320, 150)
-_STROKES = ("", "6 3", "2 3", "8 3 2 3", "1 3", "12 4")
-"""Dashes tell curves apart in print, and to eyes that do not see colours."""
 
 
 def relations_section(found: Sequence[Report]) -> str:
@@ -128,42 +124,6 @@ def training_section(rows: Sequence[Sequence[str]]) -> str:
     return (
         f"<section>\n<h2>{escape(TRAINING_TITLE)}</h2>\n<p>{escape(TRAINING_NOTE)}</p>\n"
         f'<div class="wide small training" tabindex="0">{table}</div>\n</section>\n'
-    )
-
-
-def curves_section(found: Sequence[Curves]) -> str:
-    """Learning curves of pretraining, a drawing a scalar."""
-    if not found:
-        return ""
-    drawn = "".join(f"<figure><figcaption>{escape(c.title)}</figcaption>{_drawing(c)}</figure>" for c in found)
-    return (
-        "<section>\n<h2>Learning curves</h2>\n<p>Of the pretraining runs whose logs are there, by step.</p>\n"
-        f'<div class="panels curves">{drawn}</div>\n</section>\n'
-    )
-
-
-def _drawing(curves: Curves) -> str:
-    points = [point for of_run in curves.by_run.values() for point in of_run]
-    width, height = _CURVE
-    last = max(step for step, _ in points) or 1
-    low, high = min(value for _, value in points), max(value for _, value in points)
-    scale = (high - low) or 1.0
-    lines, names = [], []
-    for number, (run, of_run) in enumerate(curves.by_run.items()):
-        dash = f' stroke-dasharray="{stroke}"' if (stroke := _STROKES[number % len(_STROKES)]) else ""
-        places = [(width * step / last, height - 4 - (height - 8) * (value - low) / scale) for step, value in of_run]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        shape = f'<polyline points="{path}"{dash}/>'
-        if len(of_run) == 1:
-            shape = f'<circle cx="{path.split(",")[0]}" cy="{path.split(",")[1]}" r="3"/>'
-        lines.append(shape)
-        key = f'<svg width="24" height="8" aria-hidden="true"><polyline points="0,4 24,4"{dash}/></svg>'
-        names.append(f"<li>{key} {escape(run)}: {of_run[-1][1]:.4g}</li>")
-    return (
-        f'<svg viewBox="0 0 {width} {height}" width="100%" role="img" aria-label="{escape(curves.title)} by step">'
-        f'<line class="axis" x1="0" x2="{width}" y1="{height}" y2="{height}"/>{"".join(lines)}</svg>'
-        f'<p class="scale"><span>{low:.4g} to {high:.4g}</span><span>{last:,} steps</span></p>'
-        f'<ul class="key">{"".join(names)}</ul>'
     )
 
 

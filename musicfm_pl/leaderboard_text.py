@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table as Grid
 
 from musicfm_pl.analysis.intervals import Interval
+from musicfm_pl.analysis.relations import MIN_SEEDS
 from musicfm_pl.analysis.training import TRAINING_NOTE, TRAINING_TITLE, TRAINING_TITLES
+from musicfm_pl.cell_text import cell_text, interval_text, parameters
 from musicfm_pl.generalisation_text import generalisation_markdown
 from musicfm_pl.layer_map import bold_rows, layer_heading, layer_note, layer_titles, show_map
+from musicfm_pl.lead_table import leads_markdown
+from musicfm_pl.published_beside import beside_markdown
 from musicfm_pl.relations_text import attributions_markdown, pipes, relations_markdown, show_relations
-from musicfm_pl.standings import PUBLISHED_SOURCE, Cell, Comparison, Figure, Leaderboard, Row, Table, signed
+from musicfm_pl.standings import PUBLISHED_SOURCE, Comparison, Figure, Leaderboard, Table, signed
 
 STAGES = {"probe": "Probing", "finetune": "Fine-tuning", "pretrain": "Pretraining"}
 ABOUT = {
@@ -28,12 +31,12 @@ LEGEND = (
     "times, and seeds that might have been from Student’s t with the spread of those that were. With one seed it is "
     "over works alone; there is none where tracks do not give the figure again, or are of fewer than six works. Bold: "
     "ahead of every other row by a difference that holds, on the same works by sign flips, and over works and seeds "
-    "together, corrected for all comparisons of the table (Benjamini and Hochberg, 5 %). “not run”: there is no "
-    "result; “n/d”: not defined for this corpus."
+    "together, corrected for all comparisons of the table (Benjamini and Hochberg, 5 %); where seeds are drawn, on at "
+    f"least {MIN_SEEDS} of them. “not run”: there is no result; “n/d”: not defined for this corpus."
 )
 PUBLISHED_NOTE = (
     "Published, not measured here: other data, other training, partly other protocols. These figures are for "
-    "orientation and are no rows of the tables above."
+    "orientation and are ranked with none of ours."
 )
 CSV_COLUMNS = (
     *("stage", "corpus", "trained_on", "split", "protocol", "name", "layer", "role", "task", "metric"),
@@ -46,32 +49,6 @@ QUESTION_NOTE = (
 )
 
 
-def number(value: float, figure: Figure) -> str:
-    """A figure with its digits; thousands are parted."""
-    return f"{value:,.{figure.digits}f}"
-
-
-def cell_text(cell: Cell, figure: Figure, seeds: Sequence[int]) -> str:
-    """A cell in words: mean, spread, and the number of seeds where it is not that of the table."""
-    if not cell.by_seed:
-        return "not run"
-    if cell.mean is None:
-        return "n/d"
-    text = number(cell.mean, figure)
-    # What cannot differ between seeds, such as chance or the number of steps, has no spread to show.
-    if cell.std is not None and not (figure.task == "pretrain" and cell.std == 0):
-        text += f" ± {number(cell.std, figure)}"
-    return text if not cell.is_drawn or len(cell.values) == len(seeds) else f"{text} ({seeds_text(len(cell.values))})"
-
-
-def interval_text(interval: Interval | None, figure: Figure) -> str:
-    """An interval such as "0.512–0.633"; empty if there is none."""
-    if interval is None:
-        return ""
-    low, high = (number(value, figure).replace("-", "−") for value in (interval.low, interval.high))
-    return f"{low} to {high}" if interval.low < 0 else f"{low}–{high}"
-
-
 def gain_text(comparison: Comparison, figure: Figure) -> str:
     """A difference in words: mean, spread, seeds ahead."""
     for gain in comparison.gains:
@@ -81,11 +58,6 @@ def gain_text(comparison: Comparison, figure: Figure) -> str:
             interval = f" ({interval_text(gain.interval, figure)})" if gain.interval else ""
             return f"{signed(mean, figure)}{spread}, {gain.num_ahead} of {len(gain.by_seed)}{interval}"
     return "–"
-
-
-def seeds_text(num: int) -> str:
-    """A number of seeds, as one says it."""
-    return "1 seed" if num == 1 else f"{num} seeds"
 
 
 def heading(table: Table) -> str:
@@ -120,14 +92,6 @@ def facts(table: Table) -> list[tuple[str, str]]:
     ]
 
 
-def parameters(row: Row) -> str:
-    """The size of an encoder: "0", "812 k" or "3.4 M"."""
-    if row.num_parameters < 1000:
-        return str(row.num_parameters)
-    thousands = row.num_parameters / 1e3
-    return f"{thousands:.0f} k" if thousands < 1000 else f"{thousands / 1e3:,.1f} M"
-
-
 def compared_figures(table: Table) -> list[Figure]:
     """The columns that at least one comparison has."""
     compared = {gain.figure for comparison in table.comparisons for gain in comparison.gains}
@@ -145,8 +109,10 @@ def markdown(board: Leaderboard) -> str:
     for table in (*board.tables, *board.pretraining):
         parts += [f"## {heading(table)}", f"{ABOUT[table.stage]}"]
         parts += ["\n".join(f"- {name}: {text}" for name, text in facts(table)), _markdown_table(table)]
+        parts += leads_markdown(table)
         if table.notes:
             parts += ["Notes:", "\n".join(f"- {note}" for note in table.notes)]
+        parts += beside_markdown(board, table)
         if table.comparisons:
             figures = compared_figures(table)
             titles = ["", *(f"{c.encoder} − {c.baseline}" for c in table.comparisons)]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from musicfm_pl.analysis.intervals import Effect, Sampled, adjusted, effect
+from musicfm_pl.analysis.relations import MIN_SEEDS
 from musicfm_pl.standings import Cell
 
 
@@ -16,16 +17,28 @@ class Lead:
     Attributes:
         row: Index of the row with the highest mean.
         next_row: Index of the row that comes next.
-        effect: The best minus the next; None if they cannot be compared.
+        difference: The best minus the next, of their means.
+        effect: The same with its interval; None if they are not of the same tracks.
         adjusted_p: Of that, corrected for all comparisons of the table.
-        holds: The difference to each other row holds, see `Effect.holds`.
+        num_others: Rows that have the figure, too.
+        num_surely: Those of them to which the difference holds: see `Effect.holds`, and neither row has fewer than
+            `MIN_SEEDS` seeds where seeds are drawn.
+        num_few: Those to which it cannot hold for want of seeds.
     """
 
     row: int
     next_row: int
+    difference: float
     effect: Effect | None
     adjusted_p: float | None
-    holds: bool
+    num_others: int
+    num_surely: int
+    num_few: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the difference to each other row holds."""
+        return self.num_surely == self.num_others
 
 
 def leads(cells: Sequence[Sequence[Cell]], samples: Sequence[Sequence[Sampled | None]]) -> tuple[Lead | None, ...]:
@@ -51,11 +64,29 @@ def leads(cells: Sequence[Sequence[Cell]], samples: Sequence[Sequence[Sampled | 
     ps = [e.p for line in compared for _, e in line if e is not None and e.p is not None]
     corrected = iter(adjusted(ps))
     found: list[Lead | None] = []
-    for row, line in zip(best, compared, strict=True):
+    for column, (row, line) in enumerate(zip(best, compared, strict=True)):
         if row is None:
             found.append(None)
             continue
+        of = [each[column] for each in cells]
         judged = [(e, next(corrected) if e is not None and e.p is not None else None) for _, e in line]
-        holds = all(e is not None and e.holds(p) and e.value > 0 for e, p in judged)
-        found.append(Lead(row, line[0][0], judged[0][0], judged[0][1], holds))
+        few = [_few_seeds(of[row]) or _few_seeds(of[other]) for other, _ in line]
+        surely = [e is not None and e.holds(p) and e.value > 0 and not f for (e, p), f in zip(judged, few, strict=True)]
+        found.append(
+            Lead(
+                row=row,
+                next_row=line[0][0],
+                difference=(of[row].mean or 0.0) - (of[line[0][0]].mean or 0.0),
+                effect=judged[0][0],
+                adjusted_p=judged[0][1],
+                num_others=len(line),
+                num_surely=sum(surely),
+                num_few=sum(few),
+            )
+        )
     return tuple(found)
+
+
+def _few_seeds(cell: Cell) -> bool:
+    """Whether another seed might have given anything; what draws nothing would be the same with all."""
+    return cell.is_drawn and len(cell.values) < MIN_SEEDS

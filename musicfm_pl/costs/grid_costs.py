@@ -14,6 +14,7 @@ from musicfm_pl.costs.cell_costs import Costs, Estimator
 from musicfm_pl.costs.plan import SHARE_OF_PEAK
 from musicfm_pl.grid import COLOURS, Status, counts
 from musicfm_pl.results import read_result
+from musicfm_pl.wall_time import duration, read_wall_time, took_text
 
 _TITLES = ("run", "state", "parameters", "steps", "audio h", "tokens", "GPU h", "memory", "took", "")
 
@@ -39,21 +40,31 @@ def show_costs(
     table = Table(show_edge=False, pad_edge=False)
     for number, title in enumerate(_TITLES):
         table.add_column(title, justify="right" if 2 <= number < len(_TITLES) - 1 else "left", overflow="fold")
-    seconds: list[float] = []
+    uncounted: list[float] = []
     for cell in chosen:
         status, costs = statuses[cell.run], found[cell.run]
-        took = read_result(cell.run_dir).seconds if status.state in ("done", "stale") else None
-        seconds += [] if took is None else [took]
+        took = ""
+        if clock := read_wall_time(cell.run_dir):
+            took = duration(clock.seconds)
+        elif status.state in ("done", "stale"):
+            # Of what no launcher counted, the result knows how long its last command ran.
+            uncounted.append(read_result(cell.run_dir).seconds)
+            took = f"≥ {duration(uncounted[-1])}"
         said = "; ".join(text for text in (status.detail, costs.remark) if text)
-        figures = (*_figures(costs), "" if took is None else _duration(took))
+        figures = (*_figures(costs), took)
         table.add_row(escape(cell.run), status.state, *figures, escape(said), style=COLOURS[status.state])
     console.print(table)
     console.print(counts({cell.run: statuses[cell.run] for cell in chosen}), highlight=False)
     left = [found[cell.run] for cell in chosen if statuses[cell.run].state != "done"]
     for title, costs_of in (("all", list(found.values())), ("left", left)):
         console.print(f"{title + ':':<6}{_sum(costs_of, named.name)}", highlight=False)
-    if seconds:
-        console.print(f"took: {_duration(sum(seconds))} in the last commands of {len(seconds)} cells", highlight=False)
+    if text := took_text(chosen):
+        console.print(text, highlight=False)
+    if uncounted:
+        said = (
+            f"{duration(sum(uncounted))} in the last commands of {len(uncounted)} cells whose wall time was not counted"
+        )
+        console.print(f"took: {said}", highlight=False)
     console.print(
         f"GPU hours: {SHARE_OF_PEAK:.0%} of the card's stated peak are assumed, heads and tests not counted; hidden "
         "states that probes share are counted where they are first wanted.",
@@ -82,8 +93,3 @@ def _sum(costs: Sequence[Costs], card: str) -> str:
     untold = sum(one.gpu_hours is None for one in costs)
     more = f", without {untold} cells of which it cannot be told" if untold else ""
     return f"{len(costs)} cells, {audio:,.1f} h of audio heard, {_hours(hours)} hours of one {card}{more}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -14,6 +14,8 @@ from tiny_grid import counts, launch, launcher, until
 
 from musicfm_pl.cells import GridError, read_grid
 from musicfm_pl.grid import all_statuses, grid, is_locked, last_lines, show
+from musicfm_pl.results import ResultError, read_result
+from musicfm_pl.wall_time import duration, read_wall_time
 
 
 @pytest.fixture
@@ -80,6 +82,28 @@ def test_a_failing_cell_stops_only_what_needs_it(
     code, output = launch(here)
     assert code == 0, output
     assert "12 of 12 cells are done" in output
+    took = {cell.run: read_wall_time(cell.run_dir) for cell in cells}
+    assert {run: found.starts for run, found in took.items() if found} == {
+        cell.run: 2 if cell.run == "pretrain/seed1" else 1 for cell in cells
+    }
+
+
+def test_the_wall_time_is_of_all_commands_and_is_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A probe's `fit` takes a second here, its `test` next to nothing: what `results.json` knows."""
+    launch(here, ONLY="pretrain/seed0")
+    grid(here / "grid.yaml", only="probe/*")
+    assert "took:" not in capsys.readouterr().out
+    launch(here, ONLY="probe/random/seed0", FIT_S="1")
+    cell = next(cell for cell in read_grid(here / "grid.yaml") if cell.run == "probe/random/seed0")
+    took = read_wall_time(cell.run_dir)
+    assert took is not None and took.seconds >= 1 > read_result(cell.run_dir).seconds
+    grid(here / "grid.yaml", only="probe/*")
+    shown = capsys.readouterr().out
+    assert f"took: {duration(took.seconds)}, the wall times of 1 cells added up" in shown
+    assert "--costs true adds what each cell takes" in shown
+    (cell.run_dir / "wall_time.json").write_text("{")
+    with pytest.raises(ResultError, match=r"probe/random/seed0/wall_time.json: no wall time of a cell .*; remove it"):
+        grid(here / "grid.yaml")
 
 
 def test_one_cell_is_tried_again_alone(here: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import warnings
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -135,24 +134,3 @@ def test_relations_and_attribution_as_commands(runs: Path, tmp_path: Path, capsy
     with pytest.raises(SystemExit):
         main(["attribution", "--results", str(tmp_path / "runs")])
     assert "no factor varies" in capsys.readouterr().err
-
-
-def test_learning_curves_are_those_of_the_logs(tmp_path: Path) -> None:
-    from musicfm_pl.analysis.curves import curves
-    from musicfm_pl.analysis.factors import read_runs
-
-    write_model(tmp_path / "runs", "one", seeds=[0], tasks=["key"])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        from torch.utils.tensorboard import SummaryWriter
-
-        writer = SummaryWriter(str(tmp_path / "runs" / "one" / "pretrain" / "seed0"))
-        for step in range(300):
-            writer.add_scalar("train/loss", 8.0 - step / 100, step)
-        writer.add_scalar("val/loss", 5.0, 299)
-        writer.close()
-    loss, val = curves(*read_runs([tmp_path / "runs"]))
-    points = loss.by_run["one/pretrain/seed0"]
-    assert points[0] == (0, 8.0) and points[-1][0] == 299 and points[-1][1] == pytest.approx(5.01)
-    assert 100 < len(points) < 200 and val.title == "Validation loss"
-    assert "Learning curves" in render(tmp_path / "runs", tmp_path / "out")["leaderboard.html"]

@@ -139,7 +139,14 @@ def test_the_table_has_a_total_and_what_was_taken(cells: list[Cell], tmp_path: P
     console = Console(record=True, width=200)
     show_costs([done, *cells[1:]], [done, cells[1]], statuses, "h100", console)
     said = console.export_text()
-    assert "1.83 M" in said and "1:02:05" in said
+    assert "1.83 M" in said and "≥ 1:02:05" in said
+    assert "took: 1:02:05 in the last commands of 1 cells whose wall time was not counted" in said
     assert "2 cells: 1 done, 1 to run" in said
     assert "all:  2 cells, 22.2 h of audio heard, <0.01 hours of one H100" in said
     assert "left: 1 cells, 11.1 h of audio heard" in said
+    # A launcher counts all commands.
+    (tmp_path / "wall_time.json").write_text('{"seconds": 7384.2, "starts": 2}')
+    show_costs([done, *cells[1:]], [done, cells[1]], statuses, "h100", console)
+    said = console.export_text()
+    assert "took: 2:03:04, the wall times of 1 cells added up" in said
+    assert "≥" not in said and "last commands" not in said

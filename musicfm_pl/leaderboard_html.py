@@ -32,6 +32,9 @@ from musicfm_pl.leaderboard_text import (
 from musicfm_pl.published_beside import BESIDE_NOTE, BESIDE_TITLE, beside
 from musicfm_pl.standings import PUBLISHED_SOURCE, Comparison, Figure, Leaderboard, Table, signed
 
+_MANY = 6
+"""Comparisons beyond which nobody reads sentences."""
+
 
 def page(board: Leaderboard) -> str:
     """The whole page, styles and drawings inside."""
@@ -215,8 +218,11 @@ def _question(table: Table) -> str:
         for comparison in table.comparisons
     ]
     said = "".join(f"<li>{escape(comparison.verdict)}</li>" for comparison in table.comparisons)
+    said = f"<ul>{said}</ul>"
+    if len(table.comparisons) > _MANY:  # the table says it more clearly
+        said = f"<details><summary>In words</summary>{said}</details>"
     return (
-        f"<h3>{escape(QUESTION)}</h3>\n<ul>{said}</ul>\n{_grid(titles, rows) if figures else ''}\n"
+        f"<h3>{escape(QUESTION)}</h3>\n{said}\n{_grid(titles, rows) if figures else ''}\n"
         f'<p class="quiet">{escape(QUESTION_NOTE)}</p>'
     )
 

@@ -102,8 +102,8 @@ def bench(
     figures: list[Figure] = []
     console = Console(stderr=True)
     settings = {"clip_s": clip_s, "rate_hz": rate_hz, "rounds": rounds, "budget_s": budget_s, "minutes": minutes}
-    settings |= {"gradient_clip": GRADIENT_CLIP, "left_out_of_training_steps": LEFT_OUT}
-    about = circumstances(settings, where)
+    training_settings = {"gradient_clip": GRADIENT_CLIP, "left_out_of_training_steps": LEFT_OUT}
+    about = circumstances({**settings, **training_settings}, where)
     try:
         for part in what or ALL:
             for figure in measured(part):

@@ -145,7 +145,7 @@ class TrainingGuard(L.Callback):
             return
         losses = torch.stack([loss.float() for loss in given])
         # One exchange and one wait for the device, for both; a norm that one rank alone finds too large is all ranks'.
-        both = trainer.strategy.reduce(torch.stack([losses.mean(), _norm(pl_module)]), reduce_op="mean")
+        both = trainer.strategy.reduce(torch.stack([losses.mean(), gradient_norm(pl_module)]), reduce_op="mean")
         assert isinstance(both, Tensor)
         loss, norm = both.tolist()
         faults = self._faults(loss, norm)
@@ -260,7 +260,8 @@ class TrainingGuard(L.Callback):
         trainer.print(f"step {trainer.global_step}: {_words(faults)}, {action}: {file}")
 
 
-def _norm(module: torch.nn.Module) -> Tensor:
+def gradient_norm(module: torch.nn.Module) -> Tensor:
+    """Of all gradients of a module together, in float32; the same on all ranks that share its weights."""
     gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
     return (norm.full_tensor() if isinstance(norm, DTensor) else norm).float()

@@ -12,9 +12,9 @@ from rich.console import Console
 from musicfm_pl.bench.figures import Figure, circumstances, report, write
 from musicfm_pl.bench.inference import evaluating, inference, long_audio, quantizer
 from musicfm_pl.bench.memory import memory
-from musicfm_pl.bench.sizes import SIZES, STRIDES
+from musicfm_pl.bench.sizes import RATES, SIZES
 from musicfm_pl.bench.timing import Timed
-from musicfm_pl.bench.train import Training, train
+from musicfm_pl.bench.train import GRADIENT_CLIP, LEFT_OUT, Training, train
 from musicfm_pl.costs.cards import peak_of_device
 
 What = Literal["memory", "quantizer", "inference", "long_audio", "train"]
@@ -43,12 +43,12 @@ def bench(
 
     Args:
         what: Of train, inference, quantizer, long_audio, memory (counted, needs no GPU); all if not given.
-        sizes: Of 2m, 10m, 30m, 90m, 330m; if not given what the machine bears: all on a GPU and for counting (330m),
-            up to 30m for training on CPU.
+        sizes: Of 2m, 10m, 30m, 90m, 330m, 660m; if not given what the machine bears: all on a GPU, 330m and 660m for
+            counting, up to 30m for training on CPU and up to 330m for the rest.
         device: As torch names it; auto is cuda where there is one.
         batches: Clips at a time; if not given 8, 32 and 64 for training on a GPU, else 1 for inference and 4.
         clip_s: Length of a clip.
-        rate_hz: Tokens a second: 25 or 50.
+        rate_hz: Tokens a second: 25, 50 or 75.
         minutes: Of audio, for long_audio.
         layer: The hidden state, for long_audio.
         rounds: Of each comparison, at most.
@@ -67,8 +67,8 @@ def bench(
     batches = [batches] if isinstance(batches, int) else batches
     if unknown := [name for name in sizes or [] if name not in SIZES]:
         raise ValueError(f"--sizes: there is no size {', '.join(unknown)}; known are {', '.join(SIZES)}")
-    if rate_hz not in STRIDES:
-        raise ValueError(f"--rate_hz: {' or '.join(map(str, STRIDES))}, got {rate_hz}")
+    if rate_hz not in RATES:
+        raise ValueError(f"--rate_hz: one of {', '.join(map(str, RATES))}, got {rate_hz}")
     found = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     where, timed = torch.device(found), Timed(rounds, budget_s)
     on_gpu = where.type == "cuda"
@@ -82,7 +82,7 @@ def bench(
 
     def measured(part: What) -> Iterator[Figure]:
         if part == "quantizer":
-            yield from quantizer(where, 8, clip_s, timed)
+            yield from quantizer(where, 8, clip_s, rate_hz, timed)
             return
         for name in sizes or _borne(part, on_gpu):
             size = SIZES[name]
@@ -102,7 +102,8 @@ def bench(
     figures: list[Figure] = []
     console = Console(stderr=True)
     settings = {"clip_s": clip_s, "rate_hz": rate_hz, "rounds": rounds, "budget_s": budget_s, "minutes": minutes}
-    about = circumstances(settings, where)
+    training_settings = {"gradient_clip": GRADIENT_CLIP, "left_out_of_training_steps": LEFT_OUT}
+    about = circumstances({**settings, **training_settings}, where)
     try:
         for part in what or ALL:
             for figure in measured(part):
@@ -119,7 +120,7 @@ def bench(
 def _borne(part: What, on_gpu: bool) -> list[str]:
     """The sizes that a machine of two cores, or one GPU, measures within minutes each."""
     if part == "memory":
-        return ["330m"]
+        return ["330m", "660m"]
     if on_gpu:
         return list(SIZES)
     return ["2m", "10m", "30m"] if part == "train" else ["2m", "30m", "330m"]

@@ -16,10 +16,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from data_modules import SAMPLE_RATE
+from data_modules.masking import WaveNoise
 from musicfm_pl.bench.pairs import Pair, pair
 from musicfm_pl.bench.sizes import NUM_CODES, Size
 from musicfm_pl.costs import flops
-from musicfm_pl.costs.flops import prediction_flops
+from musicfm_pl.costs.flops import masked_tokens, prediction_flops
 
 Loss = Callable[[Pair, Tensor, Tensor], Tensor]
 """Of the models, the masked mel (B, M, F), and the places of the masked tokens, which stand for targets too."""
@@ -105,10 +107,9 @@ def _walk(build: Callable[[], Pair], loss: Loss, clip_s: float, batch: int) -> C
         models.public.train()
         # Its own layer dropout draws a number and looks at it, which there is none to look at; its parts still train.
         models.public.conformer.training = False
-        mel_BMF = torch.empty(batch, models.encoder.num_mels, round(clip_s * 100))
-        # The study masks 0.6 of the tokens.
-        num_masked = round(0.6 * batch * (mel_BMF.shape[2] // models.encoder.stride))
-        masked_P = torch.empty(num_masked, dtype=torch.int64)
+        num_frames, num_masked = _lengths(models, clip_s)
+        mel_BMF = torch.empty(batch, models.encoder.num_mels, num_frames)
+        masked_P = torch.empty(batch * num_masked, dtype=torch.int64)
         own = {each.untyped_storage()._cdata for each in (*models.public.parameters(), *models.ours.parameters())}
         kept: dict[int, Tensor] = {}
 
@@ -123,6 +124,13 @@ def _walk(build: Callable[[], Pair], loss: Loss, clip_s: float, batch: int) -> C
             saved = sum(each.untyped_storage().nbytes() for each in kept.values())
             value.backward()
         return Count(saved, traffic.moved_bytes, counter.get_total_flops())
+
+
+def _lengths(models: Pair, clip_s: float) -> tuple[int, int]:
+    """Mel frames of a clip, and how many of its tokens the study masks."""
+    masking = WaveNoise()
+    num_masked = masked_tokens(clip_s, masking.probability, masking.block_s, models.ours.rate_hz)
+    return round(clip_s * SAMPLE_RATE) // models.hop_length, round(num_masked)
 
 
 def count(build: Callable[[], Pair], loss: Loss, clip_s: float) -> Count:
@@ -153,7 +161,7 @@ def our_loss(models: Pair, mel_BMF: Tensor, masked_P: Tensor) -> Tensor:
 def forward_flops(size: Size, clip_s: float, rate_hz: int) -> int:
     """Of one forward pass, a clip, with logits at masked tokens, as `musicfm_pl.costs.flops` counts them."""
     with FakeTensorMode():
-        encoder = pair(size, rate_hz).encoder
-    num_frames = round(clip_s * 100)
-    num_masked = round(0.6 * (num_frames // encoder.stride))
-    return flops.forward_flops(encoder, num_frames) + int(prediction_flops(encoder.dim, NUM_CODES, num_masked))
+        models = pair(size, rate_hz)
+    num_frames, num_masked = _lengths(models, clip_s)
+    of_encoder = flops.forward_flops(models.encoder, num_frames)
+    return of_encoder + int(prediction_flops(models.encoder.dim, NUM_CODES, num_masked))

@@ -26,7 +26,8 @@ class Figure(NamedTuple):
         way: What did it.
         value: The median, where it is a time; None where it could not be had.
         unit: Of the value.
-        ratio: Against the baseline of the same case; None for the baseline, and where there is none.
+        ratio: Against the baseline of the same case, how many times faster, or what share is counted; None for the
+            baseline, and where there is none.
         quartiles: Of the value, where it is a time.
         rounds: Over which the median is.
         note: What else was seen.

@@ -12,7 +12,7 @@ from torch import Tensor
 from data_modules import SAMPLE_RATE
 from musicfm_pl.bench.figures import Figure
 from musicfm_pl.bench.pairs import Hearing, Pair, pair
-from musicfm_pl.bench.sizes import HOP_LENGTH, NUM_CODES, Size
+from musicfm_pl.bench.sizes import NUM_CODES, Size
 from musicfm_pl.bench.timing import Timed, alternate, attempt, outcomes
 from musicfm_pl.bench.train import Precision, arithmetic
 from musicfm_pl.embed import embed
@@ -39,7 +39,7 @@ def inference(
     models: Pair, case: str, device: torch.device, batch: int, clip_s: float, timed: Timed
 ) -> Iterator[Figure]:
     """Mel to all hidden states, in float32 and bfloat16, against the public way in float32."""
-    mel_BMF = Hearing(batch, clip_s, device).ours().mel_BMF
+    mel_BMF = Hearing(batch, clip_s, device, models.hop_length).ours().mel_BMF
 
     def way(encode: Callable[[Tensor], Sequence[Tensor]], precision: Precision) -> Callable[[], Sequence[Tensor]]:
         def run() -> Sequence[Tensor]:
@@ -72,15 +72,15 @@ def difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
 
 
 @torch.no_grad()
-def quantizer(device: torch.device, num_clips: int, clip_s: float, timed: Timed) -> Iterator[Figure]:
+def quantizer(device: torch.device, num_clips: int, clip_s: float, rate_hz: int, timed: Timed) -> Iterator[Figure]:
     """Tokens of clips: distances to all codes, against products and argmax.
 
     Raises:
         AssertionError: A token differs, and not because two codes are equally near.
     """
-    models = pair(Size(16, 2, 16, 2, num_layers=1))
+    models = pair(Size(16, 2, 16, 2, num_layers=1), rate_hz)
     public, ours = models.public.to(device), models.ours.to(device)
-    mel_BMF = Hearing(num_clips, clip_s, device).ours().mel_BMF
+    mel_BMF = Hearing(num_clips, clip_s, device, models.hop_length).ours().mel_BMF
     ways = {"public": lambda: public.tokens(mel_BMF), "ours": lambda: ours.tokens(mel_BMF)[..., 0]}
     expected_BT, actual_BT = (run() for run in ways.values())
     worse = _worse_cosine(models, mel_BMF, actual_BT, expected_BT)
@@ -89,7 +89,7 @@ def quantizer(device: torch.device, num_clips: int, clip_s: float, timed: Timed)
     same = int((actual_BT == expected_BT).sum())
     note = f"{same} of {actual_BT.numel()} tokens identical"
     timings = alternate(ways, device, timed)
-    case = f"{num_clips} clips of {clip_s:g} s, {NUM_CODES} codes"
+    case = f"{num_clips} clips of {clip_s:g} s, {rate_hz} Hz, {NUM_CODES} codes"
     yield from outcomes("quantizer", case, ways, timings, 1e3, "ms", {"ours": note})
 
 
@@ -123,17 +123,17 @@ def long_audio(
     The public way runs every window through all of the model. Both take so many windows at once: 8 on a GPU, else 1,
     if not given.
     """
-    hearing = Hearing(1, 60 * minutes, device)
+    hearing = Hearing(1, 60 * minutes, device, models.hop_length)
     waveform_1N = hearing.waveform_BN
     together = at_once or (8 if device.type == "cuda" else 1)
-    token_s = Fraction(models.encoder.stride * HOP_LENGTH, SAMPLE_RATE)
+    token_s = Fraction(models.encoder.stride * models.hop_length, SAMPLE_RATE)
     windows = plan(60 * minutes, clip_s, token_s, 0.5)
     firsts = [round(window.start_s / float(token_s)) for window in windows]
 
     def public() -> Tensor:
         with arithmetic("fp32", device):
             mel_1MF = hearing.normalised(waveform_1N)
-            under = bounds(mel_1MF.shape[2], windows, SAMPLE_RATE / HOP_LENGTH)
+            under = bounds(mel_1MF.shape[2], windows, SAMPLE_RATE / models.hop_length)
             parts = ((mel_1MF[:, :, first:last], 0) for first, last in under)
             pieces = in_batches(parts, together, lambda part, _: models.public.encode(part)[layer])
             return stitch(pieces, firsts, None, "centre")

@@ -1,7 +1,8 @@
-"""The same model twice, with the same weights: the public way and ours; and the sizes that are compared."""
+"""The same model twice, with the same weights: the public way and ours; and the clips that both hear."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple
 
 import torch
@@ -12,8 +13,9 @@ from data_modules import SAMPLE_RATE
 from data_modules.batches import PretrainBatch
 from data_modules.masking import WaveNoise
 from data_modules.mel import LogMel
+from data_modules.pretrain import PretrainData, RawBatch
 from musicfm_pl.bench.public_way import PublicWay
-from musicfm_pl.bench.sizes import HOP_LENGTH, NUM_CODES, NUM_MELS, STRIDES, Size
+from musicfm_pl.bench.sizes import NUM_CODES, NUM_MELS, RATES, Size
 from musicfm_pl.encoders.conformer import Conformer
 from musicfm_pl.systems.pretrain import CompileBackend, MaskedTokenModel
 from musicfm_pl.tokenizers.random_projection import RandomProjection
@@ -23,10 +25,17 @@ MEL_MEAN, MEL_STD = 6.768444971712967, 18.417922652295623
 
 
 class Pair(NamedTuple):
-    """The public way, and ours with its weights."""
+    """The public way, and ours with its weights.
+
+    Attributes:
+        public: As one gets it from public parts.
+        ours: With the same weights.
+        hop_length: Samples between the mel frames that both read.
+    """
 
     public: PublicWay
     ours: MaskedTokenModel
+    hop_length: int
 
     @property
     def encoder(self) -> Conformer:
@@ -47,21 +56,22 @@ def pair(
 
     Args:
         size: Of the encoder.
-        rate_hz: Tokens a second: 25 or 50.
+        rate_hz: Tokens a second: 25, 50 or 75.
         dropout: While training.
         num_codes: Of the tokenizer.
         compile_backend: Ours is compiled by it.
         options: Of our encoder, that change none of its outputs.
     """
+    hop_length, time_strides = RATES[rate_hz]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        encoder = Conformer(**size._asdict(), dropout=dropout, time_strides=STRIDES[rate_hz], **options)
+        encoder = Conformer(**size._asdict(), dropout=dropout, time_strides=time_strides, **options)
         tokenizer = RandomProjection(encoder.stride * encoder.num_mels, num_codes)
-        public = PublicWay(size, STRIDES[rate_hz], tokenizer, dropout)
+        public = PublicWay(size, time_strides, tokenizer, dropout)
         encoder.load_state_dict(public.encoder_state())
     ours = MaskedTokenModel(encoder, lambda frame_dim: tokenizer, rate_hz, compile_backend=compile_backend)
     ours.prediction.load_state_dict(public.linear.state_dict())
-    return Pair(public, ours)
+    return Pair(public, ours, hop_length)
 
 
 class Hearing:
@@ -71,23 +81,32 @@ class Hearing:
         num_clips: A batch.
         clip_s: Their length in seconds.
         device: Where they lie.
+        hop_length: Samples between mel frames, for either way.
+
+    Attributes:
+        waveform_BN: The clips, of which both ways make what they read.
     """
 
-    def __init__(self, num_clips: int, clip_s: float, device: torch.device) -> None:
+    def __init__(self, num_clips: int, clip_s: float, device: torch.device, hop_length: int) -> None:
         self.generator = torch.Generator(device).manual_seed(0)
         shape = (num_clips, round(clip_s * SAMPLE_RATE))
-        self.waveform_BN = 0.1 * torch.randn(shape, generator=self.generator, device=device)
-        self.log_mel = LogMel(HOP_LENGTH, NUM_MELS, mean=MEL_MEAN, std=MEL_STD).to(device)
+        samples_BN = 3277 * torch.randn(shape, generator=self.generator, device=device)
+        self._samples_BN = samples_BN.to(torch.int16)  # as the reading processes give them
+        self.waveform_BN = self._samples_BN.float() / 32768
+        self.hop_length = hop_length
+        self.log_mel = LogMel(hop_length, NUM_MELS, mean=MEL_MEAN, std=MEL_STD).to(device)
         self.masking = WaveNoise()
+        self._data = PretrainData(masking=self.masking, features=self.log_mel, num_workers=0)
+        self._items = itertools.count()
         self.public_mel = nn.Sequential(
-            torchaudio.transforms.MelSpectrogram(SAMPLE_RATE, 2048, hop_length=HOP_LENGTH, n_mels=NUM_MELS),
+            torchaudio.transforms.MelSpectrogram(SAMPLE_RATE, 2048, hop_length=hop_length, n_mels=NUM_MELS),
             torchaudio.transforms.AmplitudeToDB(),
         ).to(device)
 
-    @torch.no_grad()
     def ours(self) -> PretrainBatch:
-        """Both mels from one STFT batch, as `PretrainData` makes them."""
-        return PretrainBatch(*self.masking(self.waveform_BN, self.log_mel, self.generator))
+        """What `PretrainData` makes of a batch on the device: every clip has a mask of its own seed."""
+        seeds = list(itertools.islice(self._items, len(self._samples_BN)))
+        return self._data.on_after_batch_transfer(RawBatch(self._samples_BN, seeds, []), 0)
 
     @torch.no_grad()
     def public(self, model: PublicWay) -> tuple[Tensor, Tensor, Tensor]:
@@ -101,7 +120,7 @@ class Hearing:
         noise_BN = torch.randn(mask_BN.shape, generator=self.generator, device=mask_BN.device)
         masked_BN = torch.where(mask_BN, self.masking.noise_std * noise_BN, self.waveform_BN)
         clean_BMF, masked_BMF = self.normalised(self.waveform_BN), self.normalised(masked_BN)
-        return clean_BMF, masked_BMF, mask_BN[:, :: model.stride * HOP_LENGTH]
+        return clean_BMF, masked_BMF, mask_BN[:, :: model.stride * self.hop_length]
 
     def normalised(self, waveform_BN: Tensor) -> Tensor:
         """Mel (B, M, F) by torchaudio's transform."""

@@ -1,10 +1,10 @@
-"""The sizes of the models that are compared."""
+"""The sizes and token rates of the models that are compared."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-NUM_CODES, HOP_LENGTH, NUM_MELS = 8192, 240, 128
+NUM_CODES, NUM_MELS = 8192, 128
 
 
 class Size(NamedTuple):
@@ -23,6 +23,21 @@ SIZES = {
     "30m": Size(320, 8, 1280, 128),
     "90m": Size(544, 8, 2176, 256),
     "330m": Size(1024, 16, 4096, 512),
+    "660m": Size(1024, 16, 4096, 512, num_layers=26),
 }
-STRIDES = {25: (2, 2), 50: (2, 1)}
-"""Of the two conv blocks over time, by tokens a second, at `HOP_LENGTH`."""
+
+
+class Rate(NamedTuple):
+    """What makes tokens of a rate, as in `experiments/axes/rate/`.
+
+    Attributes:
+        hop_length: Samples between mel frames.
+        time_strides: Of the two conv blocks; a token stacks as many frames as their product.
+    """
+
+    hop_length: int
+    time_strides: tuple[int, int]
+
+
+RATES = {25: Rate(240, (2, 2)), 50: Rate(240, (2, 1)), 75: Rate(320, (1, 1))}
+"""By tokens a second."""

@@ -14,11 +14,16 @@ from musicfm_pl.bench.counting import forward_flops
 from musicfm_pl.bench.figures import Figure
 from musicfm_pl.bench.kernels import kernel_times
 from musicfm_pl.bench.pairs import Hearing, Pair, pair
-from musicfm_pl.bench.sizes import Size
+from musicfm_pl.bench.sizes import RATES, Size
 from musicfm_pl.bench.timing import Timed, alternate, outcomes
+from musicfm_pl.guard import gradient_norm
 from musicfm_pl.systems.pretrain import CompileBackend
 
 STEP = "training step"
+GRADIENT_CLIP = 1.0
+"""Norm of the gradient, for either way, as in `experiments/base/pretrain.yaml`."""
+LEFT_OUT = "reading clips, their way to the device, Lightning's loop and logging, other callbacks, the rate's schedule"
+"""What `musicfm fit` does beside the step that is measured."""
 Precision = Literal["fp32", "tf32", "bf16"]
 Step = Callable[[], None]
 
@@ -40,7 +45,8 @@ def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
 def public_step(models: Pair, hearing: Hearing, precision: Precision) -> Step:
     """A step of the public way: two mels, tokens of all frames by distances, logits of all frames, plain AdamW.
 
-    Mel and tokens are kept in float32, as ours are: in bfloat16 they would be other targets.
+    Mel and tokens are kept in float32, as ours are: in bfloat16 they would be other targets. The
+    gradient is clipped, as ours is.
     """
     model = models.public.train()
     device = hearing.waveform_BN.device
@@ -58,27 +64,48 @@ def public_step(models: Pair, hearing: Hearing, precision: Precision) -> Step:
 
 
 def our_step(models: Pair, hearing: Hearing, precision: Precision) -> Step:
-    """A step as Lightning takes it, without Lightning."""
+    """A step of `musicfm fit` on one device, but for what `LEFT_OUT` names.
+
+    Each clip's mask is drawn from its own generator, the accuracy is computed beside the loss, the guard looks at loss
+    and norm before the gradient is clipped and keeps the batch statistics that a skipped step would go back to.
+    """
     system = models.ours.train()
     device = hearing.waveform_BN.device
-    optimizer = system.optimizer()
+    statistics = list(system.encoder.buffers())
+    kept = [each.clone() for each in statistics]
 
     def loss() -> Tensor:
+        batch = hearing.ours()
         with arithmetic(precision, device):
-            logits_PQK, targets_PQ = system(hearing.ours())
-            return system.loss(logits_PQK, targets_PQ)
+            return system.figures(batch)[0]
 
-    return stepping(optimizer, loss)
+    def guarded(value: Tensor) -> None:
+        torch.stack([value.detach().float(), gradient_norm(system)]).tolist()  # waits for the device
+        torch._foreach_copy_(kept, statistics)
+
+    return stepping(system.optimizer(), loss, guarded)
 
 
-def stepping(optimizer: Optimizer, loss: Callable[[], Tensor]) -> Step:
-    """Forward, backward and the optimiser's step. One that does not fit in memory leaves no gradients and moments."""
+def stepping(optimizer: Optimizer, loss: Callable[[], Tensor], guarded: Callable[[Tensor], None] | None = None) -> Step:
+    """Forward, backward, clipping and the optimiser's step.
+
+    One that does not fit in memory leaves no gradients and moments.
+
+    Args:
+        optimizer: Of all weights.
+        loss: Of a batch.
+        guarded: What looks at the loss when there are gradients.
+    """
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
 
     def step() -> None:
         try:
             value = loss()
             optimizer.zero_grad()
             value.backward()
+            if guarded is not None:
+                guarded(value)
+            torch.nn.utils.clip_grad_norm_(weights, GRADIENT_CLIP)
             optimizer.step()
         except torch.OutOfMemoryError:
             optimizer.zero_grad()
@@ -101,13 +128,13 @@ def ways(size: Size, hearing: Hearing, rate_hz: int, compiled: bool) -> dict[str
 
     def fresh(backend: CompileBackend | None = None) -> Pair:
         models = pair(size, rate_hz, compile_backend=backend)
-        models.public.to(device)
         models.ours.to(device)
         return models
 
     precisions: tuple[Precision, ...] = ("bf16", "tf32", "fp32") if device.type == "cuda" else ("fp32", "bf16")
     own: tuple[Precision, ...] = ("bf16",) if device.type == "cuda" else precisions
     models = fresh()
+    models.public.to(device)  # one of them is enough, beside ours in all layouts
     found = {f"public, {each}": public_step(models, hearing, each) for each in precisions}
     found |= {f"ours, {each}": our_step(models, hearing, each) for each in own}
     if device.type == "cuda":
@@ -143,7 +170,7 @@ def train(size: Size, name: str, device: torch.device, training: Training, timed
     clip_s, rate_hz = training.clip_s, training.rate_hz
     flops = 3 * forward_flops(size, clip_s, rate_hz)
     for batch in training.batches:
-        steps = ways(size, Hearing(batch, clip_s, device), rate_hz, training.compiled)
+        steps = ways(size, Hearing(batch, clip_s, device, RATES[rate_hz].hop_length), rate_hz, training.compiled)
         case = f"{name}, {rate_hz} Hz, {clip_s:g} s, batch {batch}"
         timings = alternate(steps, device, timed)
         notes = {}

@@ -31,13 +31,14 @@ def test_traffic_by_hand() -> None:
     assert traffic.moved_bytes == 4 * (300 + 10 + 300)
 
 
-def test_what_a_product_and_a_relu_keep() -> None:
+@pytest.mark.parametrize(("rate_hz", "clip_s"), [(25, 0.3), (75, 0.4)])
+def test_what_a_product_and_a_relu_keep(rate_hz: int, clip_s: float) -> None:
     """By hand: the input in bfloat16 for the product's weight, and the output of the ReLU, in a clip of 30 frames."""
 
     def loss(models: Pair, mel_BMF: Tensor, masked_P: Tensor) -> Tensor:
         return torch.relu(models.ours.prediction(mel_BMF[:, :16].transpose(1, 2))).sum()
 
-    found = count(lambda: pair(TINY, num_codes=7), loss, clip_s=0.3)
+    found = count(lambda: pair(TINY, rate_hz, num_codes=7), loss, clip_s)
     assert found.saved_bytes == 2 * 30 * 16 + 2 * 30 * 7
     assert found.flops == 2 * (2 * 30 * 16 * 7), "forward, and backward to the weight; the mel needs no gradient"
 
@@ -54,12 +55,34 @@ def test_recomputing_all_costs_a_forward_pass() -> None:
     assert isinstance(public, Count) and public.saved_bytes > plain.saved_bytes
 
 
-def test_arithmetic_is_that_of_a_forward_pass_that_is_made() -> None:
+@pytest.mark.parametrize(
+    ("rate_hz", "clip_s", "num_frames", "num_masked", "num_tokens"),
+    [(25, 4.0, 400, 60, 100), (75, 5.0, 375, 216, 375)],  # of 5 s, 0.6 of the twelve whole blocks of 0.4 s
+)
+def test_arithmetic_is_that_of_a_forward_pass_that_is_made(
+    rate_hz: int, clip_s: float, num_frames: int, num_masked: int, num_tokens: int
+) -> None:
     """On tensors with values, attention included."""
-    models = pair(TINY)
+    models = pair(TINY, rate_hz)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        models.ours.logits(torch.randn(1, 128, 400), torch.arange(60), 100)
-    assert forward_flops(TINY, 4.0, 25) == counter.get_total_flops()
+        models.ours.logits(torch.randn(1, 128, num_frames), torch.arange(num_masked), num_tokens)
+    assert forward_flops(TINY, clip_s, rate_hz) == counter.get_total_flops()
+
+
+@pytest.mark.parametrize(
+    ("name", "clip_s", "rate_hz", "tflop"),
+    [
+        ("330m", 30.0, 50, 6.5),
+        ("330m", 30.0, 75, 10.0),
+        ("330m", 5.0, 25, 0.63),
+        ("330m", 5.0, 75, 1.6),
+        # 24 layers are 5.25 TFLOP, 12 are 3.87; FM8 has 26.
+        ("660m", 30.0, 25, 5.25 + (5.25 - 3.87) / 6),
+    ],
+)
+def test_arithmetic_of_a_training_step(name: str, clip_s: float, rate_hz: int, tflop: float) -> None:
+    """That the study's sizes give by hand."""
+    assert 3e-12 * forward_flops(SIZES[name], clip_s, rate_hz) == pytest.approx(tflop, rel=0.04)
 
 
 def test_the_study_s_model_in_figures() -> None:

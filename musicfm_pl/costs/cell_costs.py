@@ -173,8 +173,8 @@ class Estimator:
             first = f"{states} {root} {data.cache_window_s}" not in self._cached
             self._cached.add(f"{states} {root} {data.cache_window_s}")
             # They are computed at set-up, outside of the trainer's autocast.
-            heard = hours if first else 0.0
-            return replace(known, gpu_hours=self._gpu_hours(name, shape, data.cache_window_s, heard, autocast=False))
+            hours = self._gpu_hours(name, shape, data.cache_window_s, hours if first else 0.0, autocast=False)
+            return replace(known, gpu_hours=hours)
         autocast = autocast_of(config.trainer)
         factor = 1 if model.freeze else TRAINING_FACTOR
         heard = None if known.audio_hours is None else factor * known.audio_hours

@@ -9,7 +9,7 @@ S  spans                    Q  codebooks of a tokenizer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,6 +19,22 @@ from data_modules.corpora.base import Kind
 from data_modules.spans import Spans
 
 
+class Origin(NamedTuple):
+    """Where a clip was read.
+
+    Attributes:
+        track_id: Its track.
+        start_s: Where it begins there, in seconds.
+        seed: What is random about it on the device (its mask) is drawn from this.
+        instead_of: Why the clips were set aside in whose place it is; most are in nobody's.
+    """
+
+    track_id: str
+    start_s: float
+    seed: int
+    instead_of: tuple[str, ...] = ()
+
+
 class PretrainBatch(NamedTuple):
     """Clips for masked token modelling, after mel and masking.
 
@@ -26,11 +42,13 @@ class PretrainBatch(NamedTuple):
         mel_BMF: Normalised log-mel of the clean audio: the tokenizer reads it.
         masked_mel_BMF: The same of the masked audio: the encoder reads it.
         mask_BF: True where a mel frame was masked.
+        origins: Where each clip was read; none if they were made up.
     """
 
     mel_BMF: Tensor
     masked_mel_BMF: Tensor
     mask_BF: Tensor
+    origins: Sequence[Origin] = ()
 
 
 class TaskBatch(NamedTuple):

@@ -55,7 +55,7 @@ def bench_data(
     first_s: list[float] = []
     num_damaged, counts = 0, []
     for batch in _batches(clips, num_workers, lambda: bool(first_s) and time.monotonic() - first_s[0] > seconds):
-        counts.append(len(batch.seeds))
+        counts.append(len(batch.origins))
         num_damaged += len(batch.problems)
         if not first_s:
             first_s.append(time.monotonic())

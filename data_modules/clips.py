@@ -97,10 +97,6 @@ class RandomClips(Dataset[Clip]):
         self.source.expect([(entry, start_s, self.clip_s) for entry, start_s in crops])
         return [self._clip(place, *crop) for place, crop in zip(places, crops, strict=True)]
 
-    def place(self, item: int) -> tuple[Entry, float]:
-        """Where a clip lies: its track, and its start in seconds."""
-        return self._crop(self._place(item))
-
     def _place(self, item: int) -> Place:
         epoch, position = divmod(item, len(self))
         if self._order[0] != epoch:

@@ -10,7 +10,7 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader
 
-from data_modules.batches import PretrainBatch
+from data_modules.batches import Origin, PretrainBatch
 from data_modules.clips import NOT_COUNTED, Clip, GridClips, RandomClips
 from data_modules.corpora.base import Corpus
 from data_modules.damage import Damage
@@ -29,16 +29,19 @@ class RawBatch(NamedTuple):
     """A batch before masking and mel."""
 
     samples_BN: torch.Tensor
-    seeds: list[int]
-    problems: list[str]
+    origins: list[Origin]
+
+    @property
+    def problems(self) -> list[str]:
+        """Why clips were set aside for which there are others here."""
+        return [problem for origin in self.origins for problem in origin.instead_of]
 
 
 def collate(clips: list[Clip]) -> RawBatch:
     """What a worker hands over."""
     return RawBatch(
         stacked([clip.values for clip in clips]),
-        [clip.seed for clip in clips],
-        [problem for clip in clips for problem in clip.problems],
+        [Origin(clip.track_id, clip.start_s, clip.seed, clip.problems) for clip in clips],
     )
 
 
@@ -116,28 +119,8 @@ class PretrainData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Clip]:
         """Clips from where the run stands, for this rank."""
-        clips, sampler = self._training()
-        return self._loader(clips, sampler)
-
-    def training_clips(self, batch: int) -> list[list[dict[str, Any]]]:
-        """What each rank is trained on in its batch of that number, counted from 0 over all epochs.
-
-        Returns:
-            By rank and clip: `track_id`, `start_s`, and `seed`, from which its mask is drawn.
-        """
-        clips, sampler = self._training()
-        ranks = [sampler.items(batch, rank) for rank in range(self._trainer().world_size)]
-        return [
-            [
-                {"track_id": entry.track_id, "start_s": round(start_s, 4), "seed": mixed_seed(self.seed, item)}
-                for item in items
-                for entry, start_s in [clips.place(item)]
-            ]
-            for items in ranks
-        ]
-
-    def _training(self) -> tuple[RandomClips, ResumableSampler]:
-        trainer = self._trainer()
+        trainer = self.trainer
+        assert trainer is not None
         tracks = self.prepared.tracks("train")
         if self.train_share < 1:
             tracks = tracks.share(self.train_share, self.seed)
@@ -150,7 +133,7 @@ class PretrainData(L.LightningDataModule):
             batches_taken=lambda: trainer.fit_loop.epoch_loop.batch_progress.total.ready,
             order=clips.order,
         )
-        return clips, sampler
+        return self._loader(clips, sampler)
 
     def val_dataloader(self) -> DataLoader[Clip]:
         """The same clips, with the same masks, at every validation; each rank has its share of them."""
@@ -176,24 +159,21 @@ class PretrainData(L.LightningDataModule):
 
         In a clip that makes shares even nothing counts as masked, and so nothing is scored.
         """
-        samples_BN, seeds, problems = batch
-        self._damage.count(len(seeds), problems)
+        samples_BN, origins = batch
+        self._damage.count(len(origins), batch.problems)
         device = samples_BN.device
+        seeds = [origin.seed for origin in origins]
         generators = [torch.Generator(device).manual_seed(mixed_seed(max(seed, 0), 1)) for seed in seeds]
         with torch.no_grad():
             clips = PretrainBatch(*self.masking(samples_BN.float() / 32768.0, self.features.to(device), generators))
             if NOT_COUNTED in seeds:
                 counts_B1 = torch.tensor([[seed != NOT_COUNTED] for seed in seeds], device=device)
                 clips = clips._replace(mask_BF=clips.mask_BF & counts_B1)
-        return clips
+        return clips._replace(origins=origins)
 
     def teardown(self, stage: str) -> None:
         """Says what was set aside."""
         self._damage.summary()
-
-    def _trainer(self) -> L.Trainer:
-        assert self.trainer is not None
-        return self.trainer
 
     @property
     def _world_size(self) -> int:

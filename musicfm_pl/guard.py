@@ -6,15 +6,17 @@ import json
 import math
 import statistics
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, final, get_args
 
 import lightning as L
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from data_modules.pretrain import PretrainData
+from data_modules.batches import Origin, PretrainBatch
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 
 OnNonfinite = Literal["skip", "stop"]
@@ -30,10 +32,11 @@ class TrainingGuard(L.Callback):
     """Looks at every step of a pretraining run before the optimizer takes it.
 
     A step is bad if its loss or the norm of its gradient is not finite, or if one of them has jumped above its
-    median over the last steps. Bad batches are written to `bad_batches/` in the run directory, with the names and
-    offsets of their clips. A step that is skipped leaves weights, moments and running statistics as they were;
-    it counts, and the schedule goes on. With several batches a step, all of them are skipped. All ranks decide
-    alike, from the mean loss and the norm of the common gradient.
+    median over the last steps. Bad batches are written to `bad_batches/` in the run directory, with the tracks and
+    offsets that their clips were really read from, and why any is in the place of another. A step that is skipped
+    leaves weights, moments and running statistics as they were; it counts, and the schedule goes on. With several
+    batches a step, all of them are skipped. All ranks decide alike, from the mean loss and the norm of the common
+    gradient.
 
     It logs `train/grad_norm` (before clipping), `train/loss_of_all` (a mean over ranks and over the batches of a
     step, where `train/loss` is of one batch of the first rank), and its counts as `stability/...`.
@@ -81,7 +84,7 @@ class TrainingGuard(L.Callback):
         self._in_a_row = 0
         self._normal: deque[tuple[float, float]] = deque(maxlen=window)  # loss and norm of the last steps
         self._losses: list[Tensor] = []  # of the batches since the last step
-        self._batches: list[int] = []  # their numbers
+        self._batches: list[tuple[int, Sequence[Origin]]] = []  # their numbers, and where their clips were read
         self._statistics: list[tuple[Tensor, Tensor]] = []  # buffers of the encoder, and what they were
 
     def state_dict(self) -> dict[str, Any]:
@@ -129,7 +132,8 @@ class TrainingGuard(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Which batch it is."""
-        self._batches.append(trainer.fit_loop.epoch_loop.batch_progress.total.ready - 1)
+        number = trainer.fit_loop.epoch_loop.batch_progress.total.ready - 1
+        self._batches.append((number, batch.origins if isinstance(batch, PretrainBatch) else ()))
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
         """Its loss, not yet divided by the number of batches a step."""
@@ -225,39 +229,50 @@ class TrainingGuard(L.Callback):
         self,
         trainer: L.Trainer,
         pl_module: L.LightningModule,
-        batches: list[int],
+        batches: list[tuple[int, Sequence[Origin]]],
         losses: Tensor,
         faults: list[str],
         action: str,
         loss: float,
         norm: float,
     ) -> None:
-        """By the first rank: names of clips follow from their numbers, losses are brought together."""
+        """By the first rank: clips and losses of all are brought together."""
         gathered = trainer.strategy.all_gather(losses)
         of_ranks = gathered.reshape(-1, len(losses)).tolist()
+        clips_of_ranks = _from_all_ranks([[_clip(origin) for origin in origins] for _, origins in batches])
         if not trainer.is_global_zero:
             return
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        clips = [data.training_clips(batch) for batch in batches] if isinstance(data, PretrainData) else []
         record = {
             "step": trainer.global_step,
             "faults": faults,
             "action": action,
-            "seed": getattr(data, "seed", None),
+            "seed": getattr(trainer.datamodule, "seed", None),  # type: ignore[attr-defined]
             "loss": _number(loss),
             "grad_norm": _number(norm),
             "median_loss": statistics.median(pair[0] for pair in self._normal) if self._normal else None,
             "median_grad_norm": statistics.median(pair[1] for pair in self._normal) if self._normal else None,
             "batches": [
-                {"batch": batch, "rank": rank, "loss": _number(own[number]), "clips": of_rank}
-                for number, (batch, of_all) in enumerate(zip(batches, clips, strict=True))
-                for rank, (own, of_rank) in enumerate(zip(of_ranks, of_all, strict=True))
+                {"batch": batch, "rank": rank, "loss": _number(own[number]), "clips": clips[number]}
+                for number, (batch, _) in enumerate(batches)
+                for rank, (own, clips) in enumerate(zip(of_ranks, clips_of_ranks, strict=True))
             ],
         }
         file = self._file(trainer)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(record, indent=1) + "\n")
         trainer.print(f"step {trainer.global_step}: {_words(faults)}, {action}: {file}")
+
+
+def _from_all_ranks(own: list[Any]) -> list[list[Any]]:
+    if not dist.is_initialized():
+        return [own]
+    found: list[list[Any]] = [[]] * dist.get_world_size()
+    dist.all_gather_object(found, own)
+    return found
+
+
+def _clip(origin: Origin) -> dict[str, Any]:
+    return {**origin._asdict(), "start_s": round(origin.start_s, 4)}
 
 
 def gradient_norm(module: torch.nn.Module) -> Tensor:

@@ -141,6 +141,19 @@ def test_every_axis_is_taken_by_a_pretraining_run(file: Path, parser: jsonargpar
     parsed(parser, EXPERIMENTS / "pretrain" / "fm7.yaml", file, more=("--data.root", "unused"))
 
 
+def test_one_gpu_trains_in_bfloat16_and_compiled(parser: jsonargparse.ArgumentParser) -> None:
+    """Every model of the study names this layer; without it one is trained in float32."""
+    hardware = EXPERIMENTS / "axes" / "hardware"
+    for name in STUDY:
+        file = EXPERIMENTS / f"{name}.yaml"
+        assert "experiments/axes/hardware/one_gpu.yaml" in file.read_text()
+    headline = EXPERIMENTS / "pretrain" / "fm7.yaml"
+    config = parsed(parser, headline, hardware / "one_gpu.yaml", more=("--data.root", "unused"))
+    assert (config.trainer.precision, config.model.init_args.compile_backend) == ("bf16-mixed", "inductor")
+    several = parsed(parser, headline, hardware / "ddp.yaml", more=("--data.root", "unused"))
+    assert several.trainer.sync_batchnorm and several.model.init_args.compile_backend is None, "one excludes the other"
+
+
 @pytest.mark.parametrize(
     "file",
     [file for file in sorted((EXPERIMENTS / "demo").glob("*.yaml")) if file not in SMALL_PRETRAIN],

@@ -10,7 +10,7 @@ import torchaudio
 from torch import Tensor, nn
 
 from data_modules import SAMPLE_RATE
-from data_modules.batches import PretrainBatch
+from data_modules.batches import Origin, PretrainBatch
 from data_modules.masking import WaveNoise
 from data_modules.mel import LogMel
 from data_modules.pretrain import PretrainData, RawBatch
@@ -105,8 +105,9 @@ class Hearing:
 
     def ours(self) -> PretrainBatch:
         """What `PretrainData` makes of a batch on the device: every clip has a mask of its own seed."""
-        seeds = list(itertools.islice(self._items, len(self._samples_BN)))
-        return self._data.on_after_batch_transfer(RawBatch(self._samples_BN, seeds, []), 0)
+        seeds = itertools.islice(self._items, len(self._samples_BN))
+        origins = [Origin("noise", 0.0, seed) for seed in seeds]
+        return self._data.on_after_batch_transfer(RawBatch(self._samples_BN, origins), 0)
 
     @torch.no_grad()
     def public(self, model: PublicWay) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,9 +16,9 @@ from musicfm_pl.asked_settings import option_pairs
 from musicfm_pl.cells import Cell
 from musicfm_pl.config import expand_extends
 from musicfm_pl.costs.cards import Card
-from musicfm_pl.costs.flops import TRAINING_FACTOR, forward_flops
+from musicfm_pl.costs.flops import TRAINING_FACTOR, convolution_share, forward_flops
 from musicfm_pl.costs.memory import Activations, memory, saved_activations
-from musicfm_pl.costs.plan import SHARE_OF_PEAK, built_encoder, devices_of, plan
+from musicfm_pl.costs.plan import SHARE_OF_PEAK, autocast_of, built_encoder, devices_of, plan
 from musicfm_pl.data_arguments import settle_data_arguments
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.experiment import fit_parser
@@ -38,8 +38,8 @@ class Costs:
         parameters: Of the encoder.
         audio_hours: What the clips of training last in sum.
         tokens: Of the encoder, in those.
-        gpu_hours: On the named card. Where a probe's hidden states are cached, those of all tracks are computed by
-            the first cell that wants them, and the others take next to nothing.
+        gpu_hours: On the named card, in the precision of the run. Where a probe's hidden states are cached, those of
+            all tracks are computed by the first cell that wants them, and the others take next to nothing.
         memory: Bytes on one GPU while the encoder is trained; of a frozen one it is not told.
         remark: What must be done before more can be told.
     """
@@ -75,7 +75,7 @@ class Estimator:
         self._configs: dict[tuple[Any, ...], Namespace] = {}
         self._plans: dict[tuple[Any, ...], Costs] = {}
         self._encoders: dict[str, Encoder] = {}
-        self._flops: dict[tuple[str, int], int] = {}
+        self._flops: dict[tuple[str, int], tuple[int, float]] = {}
         self._kept: dict[tuple[str, int, bool], Activations] = {}
         self._cached: set[str] = set()
         self._hours: dict[str, float | None] = {}
@@ -172,26 +172,33 @@ class Estimator:
                 return replace(known, remark=f"hours once {root} is prepared")
             first = f"{states} {root} {data.cache_window_s}" not in self._cached
             self._cached.add(f"{states} {root} {data.cache_window_s}")
-            return replace(known, gpu_hours=self._gpu_hours(name, shape, data.cache_window_s, hours if first else 0.0))
+            # They are computed at set-up, outside of the trainer's autocast.
+            hours = self._gpu_hours(name, shape, data.cache_window_s, hours if first else 0.0, autocast=False)
+            return replace(known, gpu_hours=hours)
+        autocast = autocast_of(config.trainer)
         factor = 1 if model.freeze else TRAINING_FACTOR
         heard = None if known.audio_hours is None else factor * known.audio_hours
         needed = None
         if not model.freeze:
-            autocast = str(config.trainer.precision or "").startswith("bf16")
             if (name, num_frames, autocast) not in self._kept:
                 self._kept[name, num_frames, autocast] = saved_activations(encoder, num_frames, autocast)
             needed = memory(count, self._kept[name, num_frames, autocast], 0.0, data.batch_size).total
-        return replace(known, gpu_hours=self._gpu_hours(name, shape, data.clip_s, heard), memory=needed)
+        hours = self._gpu_hours(name, shape, data.clip_s, heard, autocast)
+        return replace(known, gpu_hours=hours, memory=needed)
 
-    def _gpu_hours(self, name: str, shape: _Shape, clip_s: float, audio_hours: float | None) -> float | None:
+    def _gpu_hours(
+        self, name: str, shape: _Shape, clip_s: float, audio_hours: float | None, autocast: bool
+    ) -> float | None:
         """Of forward passes over so much audio, in clips of one length."""
-        if audio_hours is None or self._card.peak_tflops is None:
+        if audio_hours is None:
             return None
         num_frames = round(clip_s * SAMPLE_RATE) // shape.hop
         if (name, num_frames) not in self._flops:
-            self._flops[name, num_frames] = forward_flops(self._encoders[name], num_frames)
-        a_second = self._card.peak_tflops * 1e12 * SHARE_OF_PEAK
-        return audio_hours / clip_s * self._flops[name, num_frames] / a_second
+            encoder = self._encoders[name]
+            self._flops[name, num_frames] = forward_flops(encoder, num_frames), convolution_share(encoder, num_frames)
+        flops, convolutions = self._flops[name, num_frames]
+        peak = self._card.peak_flops(autocast, convolutions)
+        return None if peak is None else audio_hours / clip_s * flops / (peak * SHARE_OF_PEAK)
 
     def _hours_of(self, root: str) -> float | None:
         """Of audio in a prepared folder on this machine; None if there is none."""

@@ -22,11 +22,22 @@ def forward_flops(encoder: Encoder, num_frames: int) -> int:
         encoder: Its weights are not looked at, only their shapes, and it is left as it is.
         num_frames: Mel frames F of the clip.
     """
+    return int(_counted(encoder, num_frames).get_total_flops())
+
+
+def convolution_share(encoder: Encoder, num_frames: int) -> float:
+    """Of that arithmetic, the share from 0 to 1 that is in convolutions; 0 of an encoder that computes nothing."""
+    counts = _counted(encoder, num_frames).get_flop_counts().get("Global", {})
+    total = sum(counts.values())
+    return sum(count for kind, count in counts.items() if "convolution" in str(kind)) / total if total else 0.0
+
+
+def _counted(encoder: Encoder, num_frames: int) -> FlopCounterMode:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         functional_call(
             encoder, shells(encoder, "meta"), (torch.empty(1, encoder.num_mels, num_frames, device="meta"),)
         )
-    return int(counter.get_total_flops())
+    return counter
 
 
 def prediction_flops(dim: int, num_classes: int, num_tokens: float) -> float:

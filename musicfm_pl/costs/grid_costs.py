@@ -66,8 +66,9 @@ def show_costs(
         )
         console.print(f"took: {said}", highlight=False)
     console.print(
-        f"GPU hours: {SHARE_OF_PEAK:.0%} of the card's stated peak are assumed, heads and tests not counted; hidden "
-        "states that probes share are counted where they are first wanted.",
+        f"GPU hours: {SHARE_OF_PEAK:.0%} of the card's stated peak in the precision of each run are assumed, heads and "
+        "tests not counted; hidden states that probes share are counted where they are first wanted, in float32. "
+        "Devices that are found only when a run begins (auto) count as one.",
         style="dim",
         highlight=False,
     )

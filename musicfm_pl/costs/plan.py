@@ -11,13 +11,19 @@ from typing import Any
 import torch
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
-from rich.table import Table
 
 from data_modules import SAMPLE_RATE
 from musicfm_pl.config import expand_extends
 from musicfm_pl.costs.cards import CARDS, Card, card_named
-from musicfm_pl.costs.flops import TRAINING_FACTOR, forward_flops, masked_tokens, prediction_flops
+from musicfm_pl.costs.flops import (
+    TRAINING_FACTOR,
+    convolution_share,
+    forward_flops,
+    masked_tokens,
+    prediction_flops,
+)
 from musicfm_pl.costs.memory import Activations, Memory, largest_batch, memory, prediction_bytes, saved_activations
+from musicfm_pl.costs.plan_table import show_plan
 from musicfm_pl.data_arguments import settle_data_arguments
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.encoders.rates import check_rate
@@ -29,7 +35,7 @@ ASSUMED_CODES = 500
 """Of k-means tokens before they are fitted: those of HuBERT's later iterations (arXiv 2106.07447)."""
 SHARE_OF_PEAK = 0.4
 """Of what its maker states, that a card is taken to reach: half of the 790 TFLOP/s that products alone reach on an
-H200, whose data sheet has 989."""
+H200 in bf16, whose data sheet has 989. Of float32 nothing was measured; the same share is assumed."""
 
 
 def run_plan(arguments: Sequence[str]) -> None:
@@ -61,7 +67,7 @@ def run_plan(arguments: Sequence[str]) -> None:
         json.dump(figures, sys.stdout, indent=2)
         print()
     else:
-        _show(figures, Console())
+        show_plan(figures, Console())
 
 
 def plan(config: Namespace, card: Card, share: float) -> dict[str, Any]:
@@ -70,7 +76,10 @@ def plan(config: Namespace, card: Card, share: float) -> dict[str, Any]:
     Args:
         config: Of `musicfm fit`, parsed.
         card: The GPU that it will run on.
-        share: Of the card's stated peak that it reaches.
+        share: Of the card's stated peak, in the precision of the run, that it reaches.
+
+    Raises:
+        ValueError: It is no pretraining run, its parts do not fit together, or its precision is not counted here.
     """
     model, data = config.model.init_args, config.data.init_args
     if "tokenizer" not in model or "clip_s" not in data:
@@ -84,13 +93,15 @@ def plan(config: Namespace, card: Card, share: float) -> dict[str, Any]:
     masking = data.masking.get("init_args", Namespace()) if data.masking else Namespace()
     block_s, probability = masking.get("block_s", 0.4), masking.get("probability", 0.6)
     num_masked = masked_tokens(data.clip_s, probability, block_s, model.rate_hz)
-    autocast = str(config.trainer.precision or "32-true").startswith("bf16")
+    autocast = autocast_of(config.trainer)
 
     parts = _parts(encoder)
     parts["prediction"] = (encoder.dim + 1) * num_codes * num_books
     num_parameters = sum(parts.values())
-    forward = forward_flops(encoder, num_frames) + prediction_flops(encoder.dim, num_codes * num_books, num_masked)
+    encoding = forward_flops(encoder, num_frames)
+    forward = encoding + prediction_flops(encoder.dim, num_codes * num_books, num_masked)
     training = TRAINING_FACTOR * forward
+    peak = card.peak_flops(autocast, convolution_share(encoder, num_frames) * encoding / forward)
 
     devices = devices_of(config.trainer)
     shards = devices if SHARDED in str(config.trainer.strategy) else 1
@@ -105,11 +116,25 @@ def plan(config: Namespace, card: Card, share: float) -> dict[str, Any]:
     # -1 is no end; a number of epochs says nothing without the data.
     steps = config.trainer.max_steps if config.trainer.max_steps >= 0 else None
     clips = None if steps is None else steps * data.batch_size * devices * accumulate
-    peak = None if card.peak_tflops is None else card.peak_tflops * 1e12
     seconds = None if peak is None or clips is None else clips * training / (peak * share)
     missing = [
         *(["the run has no end: give --trainer.max_steps"] if steps is None else []),
         *([f"no peak is known of {card.name}: name a --card"] if peak is None else []),
+    ]
+    remarks = [
+        *(
+            []
+            if autocast
+            else [
+                "in float32, where convolutions alone use the tensor cores (TF32); bf16: --trainer.precision "
+                "bf16-mixed, or --config experiments/axes/hardware/one_gpu.yaml"
+            ]
+        ),
+        *(
+            [f"devices {config.trainer.devices} is counted as 1: give --trainer.devices N"]
+            if _num_devices(config.trainer) is None
+            else []
+        ),
     ]
     return {
         "name": config.name,
@@ -132,6 +157,7 @@ def plan(config: Namespace, card: Card, share: float) -> dict[str, Any]:
         "memory": {**needed(data.batch_size)._asdict(), "total": needed(data.batch_size).total},
         "largest_batch": largest_batch(lambda batch: needed(batch).total, card.memory_gib * 2**30),
         "missing": missing,
+        "remarks": remarks,
         "steps": steps,
         "clips": clips,
         "audio_hours": None if clips is None else clips * data.clip_s / 3600,
@@ -183,52 +209,23 @@ def _parts(encoder: Encoder) -> dict[str, int]:
 
 
 def devices_of(trainer: Namespace) -> int:
-    """GPUs of all nodes; one where they are to be found only later."""
+    """GPUs of all nodes; one a node where they are to be found only when the run begins."""
+    return (_num_devices(trainer) or 1) * (trainer.num_nodes or 1)
+
+
+def _num_devices(trainer: Namespace) -> int | None:
+    """Of a node; None where that is known only when the run begins (auto, -1)."""
     named = trainer.devices
-    count = len(named) if isinstance(named, list) else int(named) if str(named).isdigit() else 1
-    return count * (trainer.num_nodes or 1)
+    return len(named) if isinstance(named, list) else int(named) if str(named).isdigit() else None
 
 
-def _show(figures: dict[str, Any], console: Console) -> None:
-    clip, card, need = figures["clip"], figures["card"], figures["memory"]
-    table = Table(title=str(figures["name"] or "plan"), show_header=False, title_style="bold")
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column(style="dim")
+def autocast_of(trainer: Namespace) -> bool:
+    """Whether a run is in bfloat16 where autocast says so; else it is in float32.
 
-    def gib(count: float) -> str:
-        return f"{count / 2**30:.2f} GiB"
-
-    for part, count in figures["parameters"].items():
-        table.add_row("parameters" if part == "total" else f"  {part}", f"{count / 1e6:.2f} M", "")
-    tokens = figures["tokenizer"]
-    assumed = "assumed: --model.tokenizer.file is not named" if tokens["assumed"] else f"{tokens['num_books']} book(s)"
-    table.add_row("codes", f"{tokens['num_codes']}", assumed)
-    table.add_section()
-    table.add_row("a clip", f"{clip['seconds']:g} s", f"{clip['mel_frames']} mel frames")
-    table.add_row("  tokens", f"{clip['tokens']}", f"{clip['tokens_masked']:.0f} masked, on average")
-    table.add_row("  arithmetic", f"{clip['flops_training'] / 1e12:.4g} TFLOP", "forward and backward, 3 x forward")
-    table.add_row("  saved for the backward pass", gib(clip["bytes_saved"]), f"eager, {figures['precision']}")
-    table.add_section()
-    shards = "" if figures["shards"] == 1 else f", spread over {figures['shards']} GPUs"
-    table.add_row("memory of a GPU", gib(need["total"]), f"at {figures['batch']} clips a GPU{shards}")
-    for part, count in need.items():
-        if part != "total":
-            table.add_row(f"  {part}", gib(count), "")
-    table.add_row("largest batch", f"{figures['largest_batch']}", f"clips on one {card['name']}, {gib(card['memory'])}")
-    table.add_section()
-    if figures["steps"] is None:
-        table.add_row("steps", "-", figures["missing"][0])
-    else:
-        of = f"{figures['clips']:,} clips, {figures['audio_hours']:,.0f} h of audio"
-        table.add_row("steps", f"{figures['steps']:,}", of)
-    if figures["clips_a_second"] is not None:
-        peak = f"{card['share_of_peak']:.0%} of {card['peak_flops'] / 1e12:.0f} TFLOP/s are assumed"
-        rate = figures["clips_a_second"] * clip["seconds"]
-        table.add_row("speed", f"{rate:,.0f} audio s/s", peak)
-    if figures["gpu_hours"] is None:
-        table.add_row("GPU hours", "-", "; ".join(figures["missing"]))
-    else:
-        days = f"{figures['days']:.1f} days on {figures['devices']} GPU"
-        table.add_row("GPU hours", f"{figures['gpu_hours']:,.0f}", days)
-    console.print(table)
+    Raises:
+        ValueError: It is in neither.
+    """
+    precision = str(trainer.precision or "32-true")
+    if precision not in ("bf16", "bf16-mixed", "32", "32-true"):
+        raise ValueError(f"trainer.precision: costs are counted for bf16-mixed and 32-true, not for {precision}")
+    return precision.startswith("bf16")

@@ -41,8 +41,10 @@ class MaskedTokenModel(L.LightningModule):
         weight_decay: On matrices; biases, normalisation and other vectors have none.
         betas: Of AdamW.
         warmup_steps: Steps of linear rise; shortened to a tenth of the run if that is less.
-        compile_backend: Train with the encoder compiled by `torch.compile`, as one graph of fixed shape: with
-            inductor minutes at the start, and fewer and larger kernels from then on. Validation is not compiled.
+        compile_backend: Train with the encoder compiled by `torch.compile`, traced as one graph of fixed shape: with
+            inductor minutes at the start, and fewer and larger kernels from then on. Under DDP torch cuts the graph
+            by the buckets in which gradients are exchanged, so that they travel while the backward pass goes on.
+            Validation is not compiled.
     """
 
     def __init__(
@@ -113,7 +115,7 @@ class MaskedTokenModel(L.LightningModule):
         else:
             return
         raise ValueError(
-            f"model.compile_backend: the encoder is compiled as one graph, which {hindrance} break into pieces; "
+            f"model.compile_backend: the encoder is traced as one graph, which {hindrance} break into pieces; "
             f"{remedy}, or leave compile_backend out"
         )
 

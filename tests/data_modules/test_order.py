@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import command
@@ -14,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from data_modules.clips import RandomClips
+from data_modules.batches import PretrainBatch
+from data_modules.clips import Clip, RandomClips
 from data_modules.masking import MelNoise, WaveNoise
 from data_modules.mel import LogMel
 from data_modules.order import Place, ResumableSampler, check_global_batch, permutation
@@ -118,7 +118,10 @@ def global_batches(folder: Path, world_size: int, workers: int, stop: int) -> li
         for rank in range(world_size)
     ]
     return [
-        (b"".join(one.samples_BN.numpy().tobytes() for one in ranks), [seed for one in ranks for seed in one.seeds])
+        (
+            b"".join(one.samples_BN.numpy().tobytes() for one in ranks),
+            [origin.seed for one in ranks for origin in one.origins],
+        )
         for ranks in zip(*loaders, strict=True)
     ]
 
@@ -144,11 +147,12 @@ def test_the_mask_of_a_clip_does_not_depend_on_its_neighbours(masking: Any, orde
     samples = torch.randint(-3000, 3000, (4, 24_000), generator=torch.Generator().manual_seed(0), dtype=torch.int16)
     data = PretrainData(root="anywhere", clip_s=1.0, masking=masking, features=LogMel(hop_length=240))
 
-    def batch(rows: list[int]) -> Any:
-        raw = collate([SimpleNamespace(values=samples[row], seed=100 + row, problems=()) for row in rows])  # type: ignore[misc]
+    def batch(rows: list[int]) -> PretrainBatch:
+        raw = collate([Clip(samples[row], 100 + row, "track", float(row), 1.0, {}) for row in rows])
         return data.on_after_batch_transfer(raw, 0)
 
     together, some = batch([0, 1, 2, 3]), batch(order[:count])
-    for ours, theirs in zip(some, together, strict=True):
+    for ours, theirs in zip(some[:3], together[:3], strict=True):
         torch.testing.assert_close(ours, theirs[order[:count]])
+    assert [origin.start_s for origin in some.origins] == order[:count]
     assert not torch.equal(together.mask_BF[0], together.mask_BF[1]) or together.mask_BF.float().mean() in (0, 1)

@@ -53,8 +53,8 @@ def test_training_hears_the_share_alone(prepared: Path) -> None:
         data = PretrainData(root=str(prepared), clip_s=2.0, batch_size=4, num_workers=0, train_share=share)
         data.trainer = L.Trainer(logger=False, enable_progress_bar=False, enable_model_summary=False, accelerator="cpu")
         data.setup("fit")
-        clips, _ = data._training()
-        heard[share] = {clips.place(item)[0].track_id for item in range(len(clips))}
+        clips = data.train_dataloader().dataset
+        heard[share] = {clips[item].track_id for item in range(len(clips))}  # type: ignore[arg-type]
     tracks = Prepared(str(prepared)).tracks("train")
     assert len(heard[1.0]) == len(tracks)
     assert heard[0.2] == {entry.track_id for entry in tracks.share(0.2, 0)}

@@ -11,7 +11,9 @@ import pytest
 import torch
 from curves import scalars
 
+from data_modules import SAMPLE_RATE
 from data_modules.pretrain import PretrainData
+from data_modules.shards import Prepared
 from musicfm_pl.encoders.encoder_file import read_encoder
 from musicfm_pl.guard import TrainingGuard
 from musicfm_pl.results import read_result
@@ -80,20 +82,55 @@ class _FitLoop:
         self.ready = 0
 
 
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The miniature corpus in which no record of song1 is sound, and song2 is at full scale."""
+    folder = tmp_path_factory.mktemp("damaged") / "data"
+    loud = ("--corpus", "miniature.Miniature", "--corpus.loud", "song2")
+    command.succeed("prepare", *loud, "--out", folder, "--jobs", "1")
+    entry = next(entry for entry in Prepared(folder).entries if entry.track_id == "song1")
+    path = folder / "shards" / entry.shard
+    content = bytearray(path.read_bytes())
+    for second in range(0, int(entry.duration_s), 5):  # at least one in every block, whose checksum then does not fit
+        content[entry.first_byte + 2 * SAMPLE_RATE * second] ^= 1
+    path.write_bytes(content)
+    return folder
+
+
 @pytest.mark.parametrize("world_size", [1, 2])
-def test_clips_are_named_as_they_are_read(prepared: Path, world_size: int) -> None:
+def test_a_batch_says_where_its_clips_were_read(damaged: Path, world_size: int) -> None:
     for rank in range(world_size):
-        data = PretrainData(prepared, clip_s=5.0, batch_size=2, num_workers=0)
+        data = PretrainData(damaged, clip_s=5.0, batch_size=2, num_workers=0, max_damaged=1.0)
         data.setup("fit")
         data.trainer = _FitLoop(rank, world_size)  # type: ignore[assignment]
-        loader = data.train_dataloader()
-        items = list(loader.sampler)  # type: ignore[call-overload]
-        for batch in range(len(items) // 2):
-            read = [loader.dataset[item] for item in items[2 * batch : 2 * batch + 2]]
-            named = data.training_clips(batch)[rank]
-            assert [clip["track_id"] for clip in named] == [clip.track_id for clip in read]
-            assert [clip["start_s"] for clip in named] == pytest.approx([clip.start_s for clip in read], abs=1e-3)
-            assert [clip["seed"] for clip in named] == [clip.seed for clip in read]
+        entries = {entry.track_id: entry for entry in data.prepared.entries}
+        in_place_of_others = 0
+        for raw in data.train_dataloader():
+            origins = data.on_after_batch_transfer(raw, 0).origins
+            assert len(origins) == len(raw.samples_BN) == 2
+            for samples_N, origin in zip(raw.samples_BN, origins, strict=True):
+                first = round(origin.start_s * SAMPLE_RATE)
+                there = data.prepared.read(entries[origin.track_id], first, len(samples_N))
+                assert samples_N.tolist() == there.tolist()
+                assert all("song1" in reason for reason in origin.instead_of)
+                in_place_of_others += bool(origin.instead_of)
+        assert in_place_of_others
+
+
+def test_a_clip_in_the_place_of_a_damaged_one_is_named(damaged: Path, tmp_path: Path) -> None:
+    """What makes NaN is named, though the schedule has a damaged clip there that nobody heard."""
+    run = tmp_path / "run"
+    masking = ("--data.masking", "poison.LoudIsNoNumber", "--data.max_damaged", "1", "--guard.max_skipped", "99")
+    # By this seed the one loud clip of the second batch is in the place of a damaged one.
+    command.succeed("fit", *command.pretraining(damaged, run, 2, *masking, "--seed_everything", "0"))
+    records = [json.loads(file.read_text()) for file in sorted((run / "bad_batches").iterdir())]
+    batches = [batch["clips"] for record in records for batch in record["batches"]]
+    assert batches
+    guilty = [[clip for clip in clips if clip["track_id"] == "song2"] for clips in batches]
+    assert all(guilty) and not any(clip["track_id"] == "song1" for clips in batches for clip in clips)
+    assert any(all(clip["instead_of"] for clip in clips) for clips in guilty), "one that the schedule does not name"
+    reasons = {reason for clips in batches for clip in clips for reason in clip["instead_of"]}
+    assert all("song1" in reason and "checksum" in reason for reason in reasons)
 
 
 def test_a_run_stops_if_it_is_told_to_and_keeps_what_was_good(prepared: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class Miniature(Corpus):
     Args:
         bad: Names of tracks that cannot be used.
         test_only: Whether all tracks are for testing, as in data sets that are never trained on.
+        loud: Name of a track that is turned up far beyond full scale.
 
     With MINIATURE_DELAY_S in the environment, loading a track takes at least so many seconds.
     """
@@ -38,9 +39,10 @@ class Miniature(Corpus):
     name: ClassVar[str] = "miniature"
     licence: ClassVar[str] = "CC0"
 
-    def __init__(self, bad: Sequence[str] = (), test_only: bool = False) -> None:
+    def __init__(self, bad: Sequence[str] = (), test_only: bool = False, loud: str = "") -> None:
         self.bad = bad
         self.test_only = test_only
+        self.loud = loud
 
     def items(self) -> Sequence[Item]:
         return [
@@ -67,6 +69,8 @@ class Miniature(Corpus):
             for step in (0, 4 if number % 2 else 3, 7):
                 waveform_N[inside] += 0.1 * np.sin(2 * np.pi * 261.63 * 2 ** ((root + step) / 12) * time_N[inside])
             chords.append((start_s, end_s, f"{_NAMES[root]}:{'maj' if number % 2 else 'min'}"))
+        if item.track_id == self.loud:
+            waveform_N = np.clip(20 * waveform_N, -1, 1)
         mode = "major" if number % 2 else "minor"
         labels: dict[Kind, Spans] = {
             "beat": Spans.events(beats_s, [str(beat % 4 + 1) for beat in range(len(beats_s))]),

@@ -1,7 +1,8 @@
-"""Callbacks that spoil training, and masks that are the same on any number of ranks; named in options of `musicfm`."""
+"""Callbacks and masks that spoil training, and masks alike on any number of ranks; named in options of `musicfm`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from data_modules.batches import PretrainBatch
-from data_modules.masking import Masking
+from data_modules.masking import Masking, WaveNoise
 from data_modules.mel import LogMel
 from musicfm_pl.guard import TrainingGuard
 
@@ -96,3 +97,16 @@ class EverySecondBlock(Masking):
         mask_BN = (places % 2 == 0).expand_as(waveform_BN)
         mel_BMF, masked_mel_BMF = log_mel(torch.cat([waveform_BN, waveform_BN.masked_fill(mask_BN, 0.0)])).chunk(2)
         return mel_BMF, masked_mel_BMF, mask_BN[:, :: log_mel.hop_length][:, : mel_BMF.shape[2]]
+
+
+class LoudIsNoNumber(Masking):
+    """The study's masking; of a clip that is at full scale anywhere, the encoder hears NaN."""
+
+    def forward(
+        self, waveform_BN: Tensor, log_mel: LogMel, generator: torch.Generator | Sequence[torch.Generator]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        mel_BMF, masked_mel_BMF, mask_BF = WaveNoise(self.probability, self.block_s, self.noise_std)(
+            waveform_BN, log_mel, generator
+        )
+        loud_B = waveform_BN.abs().amax(dim=1) > 0.99
+        return mel_BMF, masked_mel_BMF.masked_fill(loud_B[:, None, None], torch.nan), mask_BF

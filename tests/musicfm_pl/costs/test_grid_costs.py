@@ -35,6 +35,10 @@ stages:
   - run: finetune
     commands:
       - fit --config {here}/demo/beat.yaml --config {here}/demo/pretrained.yaml --config {here}/modes/finetune.yaml
+        --model.encoder.run runs/pretrain/30/seed0 --trainer.precision bf16-mixed --run_dir {{run_dir}}
+  - run: exact
+    commands:
+      - fit --config {here}/demo/beat.yaml --config {here}/demo/pretrained.yaml --config {here}/modes/finetune.yaml
         --model.encoder.run runs/pretrain/30/seed0 --run_dir {{run_dir}}
   - run: mel
     commands: ["fit --config {here}/demo/key.yaml --config {here}/demo/mel.yaml --run_dir {{run_dir}}"]
@@ -94,6 +98,9 @@ def test_a_task_takes_the_encoder_of_its_cell(found: dict[str, Costs]) -> None:
     assert finetune.gpu_hours / finetune.audio_hours == pytest.approx(alike.gpu_hours / alike.audio_hours, rel=0.2)
     assert finetune.memory and alike.memory and 0.5 < finetune.memory / alike.memory < 2
     assert found["mel"].parameters == 0
+    # In float32 products have a fifteenth of the peak, convolutions half.
+    exact = found["exact"].gpu_hours
+    assert exact and 2 < exact / finetune.gpu_hours < 989.4 / 66.9
 
 
 def test_what_cannot_be_told_says_why(found: dict[str, Costs]) -> None:

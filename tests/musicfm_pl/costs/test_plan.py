@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicfm_pl.costs.cards import card_named, peak_of_device
+from musicfm_pl.costs.cards import CARDS, card_named, peak_of_device
 from musicfm_pl.costs.flops import forward_flops
 from musicfm_pl.costs.memory import Activations, largest_batch, memory, saved_activations
 from musicfm_pl.encoders.base import Encoder
@@ -43,6 +43,29 @@ def test_the_headline_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert figures["gpu_hours"] == pytest.approx(figures["clips"] * 9.8e-3 / 3600, rel=0.01)
     assert figures["memory"]["total"] < 79 * 2**30
     assert figures["largest_batch"] >= 32
+
+
+def test_hours_are_of_the_precision_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """63 % of a forward pass is in convolutions, which torch computes in TF32 unless told otherwise, but no product."""
+    one_gpu = ("--config", str(command.EXPERIMENTS / "axes" / "hardware" / "one_gpu.yaml"))
+    exact, mixed = planned(capsys, "fm7"), planned(capsys, "fm7", *one_gpu)
+    assert (exact["precision"], mixed["precision"]) == ("32", "bf16-mixed")
+    assert mixed["card"]["peak_flops"] == 989.4e12
+    assert exact["card"]["peak_flops"] == pytest.approx(1e12 / (0.63 / 494.7 + 0.37 / 66.9), rel=0.03)
+    for figures in (exact, mixed):
+        a_clip = figures["clip"]["flops_training"] / (0.4 * figures["card"]["peak_flops"])
+        assert figures["gpu_hours"] == pytest.approx(figures["clips"] * a_clip / 3600)
+    assert mixed["remarks"] == []
+    assert "--config experiments/axes/hardware/one_gpu.yaml" in exact["remarks"][0]
+
+
+@pytest.mark.parametrize("axis", ["ddp", "fsdp2"])
+def test_devices_that_are_found_later_are_said_to_count_as_one(capsys: pytest.CaptureFixture[str], axis: str) -> None:
+    hardware = ("--config", str(command.EXPERIMENTS / "axes" / "hardware" / f"{axis}.yaml"))
+    assert planned(capsys, "small", *hardware)["remarks"] == ["devices auto is counted as 1: give --trainer.devices N"]
+    eight = planned(capsys, "small", *hardware, "--trainer.devices", "8")
+    assert (eight["devices"], eight["remarks"]) == (8, [])
+    assert "devices -1 is counted as 1" in planned(capsys, "small", *hardware, "--trainer.devices=-1")["remarks"][0]
 
 
 def test_spread_over_gpus(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,8 +106,14 @@ def test_what_is_assumed_and_what_is_missing_is_said(capsys: pytest.CaptureFixtu
 def test_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     command.succeed("plan", "--config", command.EXPERIMENTS / "pretrain" / "small.yaml")
     said = capsys.readouterr().out
-    for words in ("Conformer 2M", "front_end", "largest batch", "GPU hours", "40% of 989 TFLOP/s"):
+    for words in ("Conformer 2M", "front_end", "largest batch", "GPU hours", "devices auto is counted as 1"):
         assert words in said
+    assert "in float32, where convolutions alone use the tensor cores" in said
+    command.succeed(
+        "plan", "--config", command.EXPERIMENTS / "pretrain" / "small.yaml", "--trainer.precision", "bf16-mixed"
+    )
+    said = capsys.readouterr().out
+    assert "40% of 989 TFLOP/s" in said and "bf16" in said and "float32" not in said
 
 
 @pytest.mark.parametrize(
@@ -93,6 +122,7 @@ def test_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
         (("--config", "pretrain/fm7.yaml", "--card", "abacus"), "'abacus' is unknown; choose one of h200"),
         (("--config", "pretrain/fm7.yaml", "--share", "2"), "--share: a share of the peak"),
         (("--config", "pretrain/fm7.yaml", "--model.rate_hz", "50"), "model.rate_hz: 50 Hz asked for"),
+        (("--config", "pretrain/fm7.yaml", "--trainer.precision", "64-true"), "trainer.precision: costs are counted"),
         (
             ("--config", "tasks/key.yaml", "--model.encoder", "musicfm_pl.encoders.mel_frames.MelFrames"),
             "not pretrained",
@@ -178,3 +208,8 @@ def test_cards() -> None:
     assert card_named("24GB") == card_named("24 gb") == card_named("24")
     with pytest.raises(ValueError, match="unknown"):
         card_named("0GB")
+    for card in CARDS.values():
+        exact, mixed = card.peak_flops(False, 0.0), card.peak_flops(True, 0.0)
+        assert exact and mixed and 1e12 < exact < mixed
+        half = card.peak_flops(False, 0.5)
+        assert half and exact <= half <= mixed, card.name

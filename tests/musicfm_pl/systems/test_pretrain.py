@@ -186,7 +186,8 @@ def test_masks_of_validation_are_the_same_every_time(prepared: Path) -> None:
     batches = [[data.on_after_batch_transfer(raw, 0) for raw in data.val_dataloader()] for _ in range(2)]
     assert len(batches[0]) == 3, "eight clips"
     for one, other in zip(*batches, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(one[:3], other[:3], strict=True))
+        assert one.origins == other.origins
     masks = torch.cat([clips.mask_BF for clips in batches[0]])
     assert len({tuple(mask.tolist()) for mask in masks}) == len(masks), "each clip has its own"
     few = PretrainData(prepared, clip_s=5.0, batch_size=3, num_workers=0, max_val_clips=4)

@@ -135,7 +135,7 @@ def test_gaps_and_remarks_are_said(
 ) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    monkeypatch.setattr("data_modules.processes.ProcessPoolExecutor", lambda jobs, **_: ThreadPoolExecutor(jobs))
+    monkeypatch.setattr("data_modules.processes.ProcessPoolExecutor", lambda jobs, *_, **__: ThreadPoolExecutor(jobs))
     prepare(_Patchy(), tmp_path / "data", jobs=1)
     said = capsys.readouterr().out
     assert "patchy: two [old] files" in said

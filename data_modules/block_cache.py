@@ -63,7 +63,10 @@ class BlockCache:
 
     def _shrink(self) -> None:
         found: list[tuple[float, int, str]] = []
-        for folder in self.folder.iterdir():
+        folders: list[Path] = []
+        with contextlib.suppress(OSError):  # a disk on which no folder could be made
+            folders = list(self.folder.iterdir())
+        for folder in folders:
             with contextlib.suppress(OSError):  # another process may be at the same
                 for file in os.scandir(folder):
                     with contextlib.suppress(OSError):

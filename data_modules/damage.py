@@ -18,25 +18,28 @@ class Damage:
 
     Args:
         max_share: Of all clips, how many may be in damaged records.
+        setting: By which the user sets it.
 
     Raises:
         ValueError: The share is none.
     """
 
-    def __init__(self, max_share: float) -> None:
+    def __init__(self, max_share: float = 0.01, setting: str = "data.max_damaged") -> None:
         if not 0 <= max_share <= 1:
-            raise ValueError(f"data.max_damaged must lie in [0, 1], got {max_share}")
+            raise ValueError(f"{setting} must lie in [0, 1], got {max_share}")
         self.max_share = max_share
+        self.setting = setting
         self.clips = 0
         self.damaged = 0
         self.records: dict[str, int] = {}
 
-    def count(self, num_clips: int, problems: Sequence[str]) -> None:
+    def count(self, num_clips: int, problems: Sequence[str], instead: str = "another takes its place") -> None:
         """Takes account of a batch.
 
         Args:
             num_clips: Of the batch.
-            problems: Why the clips were set aside for which it has others.
+            problems: Why clips of it were set aside.
+            instead: What is done about each.
 
         Raises:
             ValueError: There are too many; the message says how many, and why the last one was.
@@ -47,10 +50,10 @@ class Damage:
             self.records[problem] = self.records.get(problem, 0) + 1
             if self.records[problem] == 1 and len(self.records) <= _SAID:
                 more = "; of further ones there will be the count alone" if len(self.records) == _SAID else ""
-                _log.warning("a clip was set aside, another takes its place: %s%s", problem, more)
+                _log.warning("a clip was set aside, %s: %s%s", instead, problem, more)
         if self.damaged > self.max_share * max(self.clips, _LEAST):
             raise ValueError(
-                f"data.max_damaged: {self.damaged} of {self.clips} clips were set aside, which is more than "
+                f"{self.setting}: {self.damaged} of {self.clips} clips were set aside, which is more than "
                 f"{self.max_share:.3g} of them (the last: {problems[-1] if problems else list(self.records)[-1]}); "
                 f"repair the data, or allow a larger share"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import uuid
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -46,7 +47,7 @@ def to_litdata(root: Path, out: Path, chunk_mb: int = 64) -> None:
         raise ValueError(f"--root: {root} holds no shards; name a folder that `musicfm prepare` wrote")
     if out.exists():
         raise ValueError(f"--out: {out} is there already; name a new folder")
-    aside = out.with_name(f".{out.name}.{os.getpid()}.part")
+    aside = out.with_name(f".{out.name}.{uuid.uuid4().hex[:12]}.part")
     try:
         num_items = _write_items(prepared, prepared.storage, aside, chunk_mb)
         for name in ("mel", "card.md", "set_aside.tsv", "gaps.tsv"):

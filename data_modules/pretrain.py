@@ -110,7 +110,7 @@ class PretrainData(L.LightningDataModule):
             raise ValueError("data.root: name a folder that `musicfm prepare` wrote, or data.corpus")
         self.prepared = Prepared(self.root, self.remote)
         mel = self.features
-        statistics = mel_statistics(self.prepared, mel.hop_length, mel.num_mels, mel.n_fft)
+        statistics = mel_statistics(self.prepared, mel.hop_length, mel.num_mels, mel.n_fft, self._damage)
         mel.normalise(statistics.mean, statistics.std)
 
     def mel_settings(self) -> dict[str, float]:

@@ -19,6 +19,7 @@ import contextlib
 import json
 import logging
 import os
+import uuid
 import zlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -48,7 +49,8 @@ def written_aside(path: Path, mode: str = "wb", durable: bool = True) -> Iterato
         durable: Whether to wait until the disk has it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Not by the process alone: on another machine that shares the folder there may be one of the same number.
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
     try:
         with aside.open(mode) as file:
             yield file

@@ -159,7 +159,7 @@ class TaskData(L.LightningDataModule):
         if self.root is None:
             raise ValueError("data.root: name a prepared folder, whose mel statistics this encoder needs")
         statistics = mel_statistics(
-            Prepared(self.root, self.remote), features.hop_length, features.num_mels, features.n_fft
+            Prepared(self.root, self.remote), features.hop_length, features.num_mels, features.n_fft, self._damage
         )
         features.normalise(statistics.mean, statistics.std)
         self._lacks_statistics = False

@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from musicfm_pl.reader_errors import in_own_words
+
 MODEL_COMMANDS = {
     "fit": "train an experiment; goes on where an interrupted run stopped",
     "validate": "one pass over the validation split",
@@ -75,7 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, OSError, ImportError) as error:
         if os.environ.get("MUSICFM_TRACEBACK"):
             raise
-        text = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else str(error)
+        text = in_own_words(str(error))
+        if isinstance(error, OSError) and error.filename:
+            text = f"{error.strerror}: {error.filename}"
         print(f"musicfm {command}: error: {text}", file=sys.stderr)
         raise SystemExit(2) from error
 

@@ -28,6 +28,7 @@ from musicfm_pl.data_arguments import settle_data_arguments
 from musicfm_pl.guard import TrainingGuard
 from musicfm_pl.last_checkpoint import LastCheckpoint
 from musicfm_pl.preemption import Preemption, preemptible
+from musicfm_pl.reader_errors import in_own_words, is_death, is_passed_on
 from musicfm_pl.results import ResultError, Role, read_result
 from musicfm_pl.results_writer import ResultsWriter
 from musicfm_pl.run_lock import RunLock
@@ -185,12 +186,14 @@ def run_experiment(command: str, arguments: Sequence[str]) -> None:
         with preemptible():
             _run_cli()
     except (RuntimeError, ConnectionResetError) as error:
-        # Whichever comes first: that the process is gone, or that its pipe is.
-        if isinstance(error, ConnectionResetError) or "DataLoader worker" in str(error):
+        if is_death(error):
             raise ChildProcessError(
                 f"{error} A process that reads clips has died, most often for want of memory. The same command goes on "
                 f"from the last checkpoint; --data.num_workers sets how many such processes there are"
             ) from error
+        if is_passed_on(error) and isinstance(error, RuntimeError):
+            # Most likely of a kind that takes more than a text, which torch cannot raise as what it was.
+            raise ChildProcessError(f"a process that reads clips failed: {in_own_words(str(error))}") from error
         if "loading state_dict" not in str(error):
             raise
         raise ValueError(

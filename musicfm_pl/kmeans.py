@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import Tensor
 
 from data_modules import SAMPLE_RATE
+from data_modules.damage import Damage
 from data_modules.mel import LogMel
 from data_modules.shards import Prepared
 from data_modules.statistics import mel_statistics
@@ -48,6 +49,7 @@ def kmeans(
     reassignment_ratio: float = 0.01,
     save_every: int = 20,
     device: str = "cpu",
+    max_damaged: float = 0.01,
 ) -> None:
     """Fits the centroids of k-means tokens to the training split of a prepared folder, and reports on their use.
 
@@ -79,10 +81,12 @@ def kmeans(
         reassignment_ratio: A code with less than this share of the frames of the commonest is placed anew.
         save_every: Batches between two saved states.
         device: Where features are computed, as torch names it: cpu, cuda.
+        max_damaged: Share of the clips that may lie in damaged records, each of which is named and counted; another
+            clip takes its place.
 
     Raises:
         FileNotFoundError: There is no such folder or teacher.
-        ValueError: Settings do not fit together, or `out` is of other settings.
+        ValueError: Settings do not fit together, `out` is of other settings, or more is damaged than may be.
     """
     sizes = {"k": k, "passes": passes, "batch_clips": batch_clips, "init_frames": init_frames}
     for name, value in {**sizes, "save_every": save_every, "clip_s": clip_s}.items():
@@ -98,7 +102,8 @@ def kmeans(
     }
     stride = stride or (encoder.stride if encoder else 4)
     heard = _heard(features, mel_sizes["num_mels"], stride, encoder, layer)
-    statistics = mel_statistics(prepared, **mel_sizes)
+    damage = Damage(max_damaged, "--max_damaged")
+    statistics = mel_statistics(prepared, **mel_sizes, damage=damage)
     log_mel = LogMel(**mel_sizes, mean=statistics.mean, std=statistics.std)
     mel: dict[str, float] = {**log_mel.settings(), "mean": log_mel.mean, "std": log_mel.std}
     for key in differing_mel(own, mel):
@@ -131,12 +136,14 @@ def kmeans(
         _check_same(out, header)
         console.print(f"{out} is there already: nothing to do", markup=False)
         return
-    frames = Frames(prepared, log_mel, heard, clip_s, batch_clips, hours, seed, device)
+    frames = Frames(prepared, log_mel, heard, clip_s, batch_clips, hours, seed, device, damage)
     try:
         _fit(frames, header, out, save_every, console)
     except KeyboardInterrupt:
         console.print("\ninterrupted; the same command goes on where it was saved last")
         raise SystemExit(130) from None
+    finally:
+        damage.summary()
 
 
 def _encoder(features: FeatureName, teacher: Path | None, layer: int | None) -> Pretrained | None:

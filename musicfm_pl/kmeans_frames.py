@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_modules.clips import Clip, GridClips, RandomClips
+from data_modules.damage import Damage
 from data_modules.mel import LogMel
 from data_modules.order import mixed_seed
 from data_modules.shards import Prepared
@@ -32,6 +33,7 @@ class Frames:
         hours: Audio of one pass; None for all of the training split. Each pass draws other clips.
         seed: Of the order and of where clips begin.
         device: Where features are computed.
+        damage: Takes account of damaged clips, in whose places there are others.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class Frames:
         hours: float | None,
         seed: int,
         device: str,
+        damage: Damage,
     ) -> None:
         self.log_mel = log_mel.to(device)
         self.heard = heard.to(device)
         self.batch_clips = batch_clips
         self.seed = seed
         self.device = device
+        self.damage = damage
         train, samples = prepared.tracks("train"), Samples(prepared)
         self.clips = RandomClips(train, samples, clip_s, seed)
         self.first_clips = RandomClips(train, samples, clip_s, mixed_seed(seed, 1))
@@ -61,6 +65,7 @@ class Frames:
     @torch.no_grad()
     def of(self, clips: Sequence[Clip]) -> Tensor:
         """Features of all frames of some clips, (frames, D), on the CPU."""
+        self.damage.count(len(clips), [problem for clip in clips for problem in clip.problems])
         samples_BN = torch.stack([clip.values for clip in clips]).to(self.device)
         return self.heard(self.log_mel(samples_BN.float() / 32768.0)).flatten(0, 1).cpu()
 

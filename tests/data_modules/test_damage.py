@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from data_modules.clips import GridClips, RandomClips
 from data_modules.damage import Damage
 from data_modules.index import Entry
 from data_modules.shards import Prepared
+from data_modules.statistics import mel_statistics
 
 
 class Holed:
@@ -120,3 +122,56 @@ def test_training_stops_beyond_the_share(flipped: Path, tmp_path: Path) -> None:
     code, said = command.fail("fit", *options)
     assert code == 2
     assert "data.max_damaged" in said and "the checksum does not fit" in said
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_training_stops_where_nothing_is_sound(prepared: Path, tmp_path: Path, workers: str) -> None:
+    shutil.copytree(prepared, tmp_path / "data")
+    for shard in (tmp_path / "data" / "shards").glob("*.pcm"):
+        shard.write_bytes(bytes(shard.stat().st_size))
+    options = command.pretraining(tmp_path / "data", tmp_path / "run", 4, "--data.num_workers", workers)
+    code, said = command.fail("fit", *options)
+    assert code == 2
+    assert f"musicfm fit: error: {tmp_path / 'data'}: shard 0000" in said
+    assert "the checksum does not fit; the shard was damaged since it was written" in said
+    assert "Traceback" not in said and "has died" not in said
+
+
+def test_mel_statistics_are_measured_without_it(
+    flipped: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = mel_statistics(Prepared(flipped))
+    shutil.rmtree(flipped / "mel")
+    code, said = command.fail("fit", *command.pretraining(flipped, tmp_path / "run", 1, "--data.max_damaged", "0"))
+    assert code == 2
+    assert "data.max_damaged: 1 of 2 clips were set aside" in said and "the checksum does not fit" in said
+    assert not list((flipped / "mel").glob("*.json"))
+    with caplog.at_level(logging.WARNING, "data_modules"):
+        command.succeed("fit", *command.pretraining(flipped, tmp_path / "run", 1))
+    said = " ".join(record.getMessage() for record in caplog.records)
+    assert f"{flipped}: measuring mel statistics at hop 240" in said
+    assert "a clip was set aside, the mel statistics do without it: " in said and "song1, 0 s: the checksum" in said
+    three_of_four = mel_statistics(Prepared(flipped))
+    assert three_of_four != whole
+    assert three_of_four.mean == pytest.approx(whole.mean, abs=2)
+    assert three_of_four.std == pytest.approx(whole.std, abs=2)
+
+
+def test_mel_statistics_of_nothing_but_damage(prepared: Path, tmp_path: Path) -> None:
+    shutil.copytree(prepared, tmp_path / "data", ignore=shutil.ignore_patterns("mel"))
+    for shard in (tmp_path / "data" / "shards").glob("*.pcm"):
+        shard.write_bytes(bytes(shard.stat().st_size))
+    with pytest.raises(ValueError, match="the training split is damaged"):
+        mel_statistics(Prepared(tmp_path / "data"))
+
+
+def test_kmeans_goes_on_and_counts(flipped: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fit = ["kmeans", "--root", flipped, "--k", "16", "--passes", "1", "--batch_clips", "4", "--init_frames", "300"]
+    with caplog.at_level(logging.WARNING, "data_modules"):
+        command.succeed(*fit, "--out", tmp_path / "tokens.safetensors")
+    said = [record.getMessage() for record in caplog.records]
+    assert any("another takes its place" in line and "song1, 0 s: the checksum does not fit" in line for line in said)
+    assert re.fullmatch(r"\d+ of \d+ clips were set aside, in 1 damaged records", said[-1])
+    code, told = command.fail(*fit, "--out", tmp_path / "other.safetensors", "--max_damaged", "0")
+    assert code == 2 and "--max_damaged: " in told and "the checksum does not fit" in told
+    assert not (tmp_path / "other.safetensors").exists()

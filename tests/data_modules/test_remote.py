@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import pickle
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import command
@@ -150,30 +151,88 @@ def test_the_cache_is_bounded_and_lets_go_of_what_was_not_used(tmp_path: Path) -
     assert nothing.get("a") is None and not (tmp_path / "none").exists()
 
 
-def seen(data: Path, root: str, run: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> str:
+def test_a_cache_that_cannot_be_written_is_none(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    cache = BlockCache(tmp_path / "file" / "blocks", 64_000)
+    for _ in range(3):
+        cache.put("a", bytes(10_000))
+    assert cache.get("a") is None
+    cache.drop("a")
+
+
+def seen(root: str, run: Path, *more: str) -> str:
     """Digests of the batches of a short training."""
-    monkeypatch.setenv("SEEN", f"{run}.txt")
-    options = command.pretraining(data, run, 6, "--trainer.callbacks+=interruptions.Seen", *more)
-    options[options.index(str(data))] = root
-    command.succeed("fit", *options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEEN", f"{run}.txt")
+        command.succeed("fit", *training(root, run, "--trainer.callbacks+=interruptions.Seen", *more))
     return Path(f"{run}.txt").read_text()
 
 
+def training(root: str, run: Path, *more: str) -> list[str]:
+    options = command.pretraining(Path("root"), run, 6, *more)
+    options[options.index("root")] = root
+    return options
+
+
+@pytest.fixture(scope="module")
+def seen_on_the_disk(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return seen(str(prepared), tmp_path_factory.mktemp("near") / "run")
+
+
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_training_from_a_server_that_fails_every_tenth_request(
-    server: RangeServer, prepared: Path, tmp_path: Path, workers: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", ["fail", "stall", "half"])
+def test_training_from_a_server_that_limps(
+    server: RangeServer, seen_on_the_disk: str, tmp_path: Path, how: str, workers: str
 ) -> None:
-    server.every = 10
-    more = ("--data.num_workers", workers)
-    cache = ("--data.remote.cache_dir", str(tmp_path / "cache"), "--data.remote.timeout_s", "5")
-    far = seen(prepared, server.address, tmp_path / "far", monkeypatch, *more, *cache)
-    assert far == seen(prepared, str(prepared), tmp_path / "near", monkeypatch, *more)
+    server.every, server.how = 10, how
+    patience = ("--data.remote.cache_dir", str(tmp_path / "cache"), "--data.remote.timeout_s", "2")
+    far = seen(server.address, tmp_path / "far", "--data.num_workers", workers, *patience)
+    assert far == seen_on_the_disk
     assert server.requests > 10
 
 
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_training_from_a_server_that_stays_away(server: RangeServer, tmp_path: Path, workers: str) -> None:
+    server.every = 1
+    patience = ("--data.remote.cache_dir", str(tmp_path / "cache"), "--data.remote.give_up_s", "2")
+    options = training(server.address, tmp_path / "far", "--data.num_workers", workers, *patience)
+    code, said = command.fail("fit", *options)
+    assert code == 2
+    assert f"musicfm fit: error: {server.address} does not answer: tried for " in said
+    assert "data.remote.give_up_s is 2" in said and "goes on from its checkpoint" in said
+    assert "Traceback" not in said and "has died" not in said
+
+
+class Limping:
+    """Before the application of a web server: every so many requests for a shard go wrong, each in another way."""
+
+    every = 0
+
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+        self.application = application
+        self.requests = 0
+
+    def __call__(self, environ: dict[str, str], start_response: Callable[..., object]) -> Iterator[bytes]:
+        if environ["REQUEST_METHOD"] != "GET" or not environ["PATH_INFO"].endswith(".pcm") or not self.every:
+            yield from self.application(environ, start_response)
+            return
+        self.requests += 1
+        turn, rest = divmod(self.requests, self.every)
+        how = None if rest else ("fail", "stall", "half")[turn % 3]
+        if how == "fail":
+            start_response("503 Service Unavailable", [("Content-Length", "0")])
+            return
+        content = b"".join(self.application(environ, start_response))
+        yield content[: len(content) // 2]
+        if how is None:
+            yield content[len(content) // 2 :]
+        elif how == "stall":
+            time.sleep(5)
+
+
 @pytest.fixture
-def bucket(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The folder in a bucket of a local S3 server."""
+def bucket(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Limping]]:
+    """The folder in a bucket of a local S3 server, and what is before that."""
     moto_server = pytest.importorskip("moto.server")
     boto3 = pytest.importorskip("boto3")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -183,6 +242,7 @@ def bucket(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.start()
     try:
         host, port = server.get_host_and_port()
+        server._server.app = before = Limping(server._server.app)
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
         client = boto3.client("s3")
         client.create_bucket(Bucket="music")
@@ -190,18 +250,21 @@ def bucket(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             if file.is_file() and file.relative_to(prepared).parts[0] != "embeddings":
                 client.upload_file(str(file), "music", f"some/shards/{file.relative_to(prepared).as_posix()}")
         client.close()
-        yield "s3://music/some/shards"
+        yield "s3://music/some/shards", before
     finally:
         server.stop()
 
 
-def test_s3(bucket: str, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    far = Prepared(bucket, remote(tmp_path, timeout_s=20.0))
+def test_s3(bucket: tuple[str, Limping], prepared: Path, seen_on_the_disk: str, tmp_path: Path) -> None:
+    address, before = bucket
+    far = Prepared(address, remote(tmp_path, timeout_s=20.0))
     assert_same(clips_of(far), clips_of(Prepared(prepared)))
     with pytest.raises(FileNotFoundError, match="is no prepared folder"):
-        Prepared(bucket + "/other", remote(tmp_path))
+        Prepared(address + "/other", remote(tmp_path))
     with pytest.raises(FileNotFoundError, match="is no prepared folder"):
         Prepared("s3://nothing/other", remote(tmp_path))
-    cache = ("--data.remote.cache_dir", str(tmp_path / "cache"))
-    near = seen(prepared, str(prepared), tmp_path / "near", monkeypatch)
-    assert seen(prepared, bucket, tmp_path / "far", monkeypatch, *cache) == near
+    patience = ("--data.remote.cache_dir", str(tmp_path / "cache"), "--data.remote.timeout_s")
+    assert seen(address, tmp_path / "well", *patience, "20") == seen_on_the_disk
+    before.every = 5
+    assert seen(address, tmp_path / "limping", *patience, "2", "--data.remote.cache_gb", "0") == seen_on_the_disk
+    assert before.requests >= 15, "each way of going wrong was met"

@@ -21,7 +21,7 @@ from data_modules import SAMPLE_RATE
 from data_modules.blocks import BLOCK_N, BadRecord, Format
 from data_modules.corpora.base import BadTrack, Corpus, Item, Track
 from data_modules.shard_writer import Shape, merge_index, write_shard
-from data_modules.shards import Prepared
+from data_modules.shards import Prepared, written_aside
 
 LENGTHS = (1, BLOCK_N - 1, BLOCK_N, BLOCK_N + 1, 3 * BLOCK_N + 7, 5000)
 
@@ -239,3 +239,15 @@ def test_what_became_shorter_is_prepared_again(tmp_path: Path) -> None:
     command.succeed(*FOLDER, "--root", music, "--out", out)
     assert {path.name: path.read_bytes() for path in (out / "shards").iterdir()} == before
     assert (out / "shards" / "00000.flacs").stat().st_mtime_ns == whole
+
+
+def test_two_that_write_the_same_file_do_not_meet(tmp_path: Path) -> None:
+    """As processes of two machines may that share a folder: they can have the same number."""
+    path = tmp_path / "file"
+    with written_aside(path, "w") as first:
+        first.write("first")
+        with written_aside(path, "w") as second:
+            second.write("second, and longer")
+        assert path.read_text() == "second, and longer"
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]

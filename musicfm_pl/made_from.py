@@ -33,7 +33,7 @@ class Needs:
         """
         tested = _tested_run(cell)
         needed = [(run, found) for run in cell.needs if (found := self._read(run)) is not None]
-        reasons = []
+        reasons: list[str] = []
         for run, found in needed:
             if tested is not None and self._cells[run].run_dir == tested:
                 reasons += _differing(f"it is a test of {run}, which", "config_digest", result, found.config_digest)

@@ -14,6 +14,7 @@ from musicfm_pl.config import expand_extends
 from musicfm_pl.data_arguments import settle_data_arguments
 from musicfm_pl.provenance import COMPUTED_KEYS, IGNORED_KEYS, config_digest
 from musicfm_pl.results import RunResult
+from musicfm_pl.tokenizers.centroids_about import about_centroids
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NOT_COMPARED = IGNORED_KEYS | {"extends", "weights_only"}
@@ -96,13 +97,15 @@ class Asker:
         if not isinstance(record, dict) or config_digest(record) != result.config_digest:
             return [f"{file} is not what the result was made with (digest {result.config_digest[:12]}…)"]
         ways = {"fit": self._of_fit, "baseline": _of_baseline}
+        # One record lies in the directory, and the last of them wrote it; centroids have records of their own.
+        last = [words for words in cell.commands if words[0] in ways][-1:]
         try:
-            for command, *arguments in reversed(cell.commands):
-                if command in ways:
-                    return [f"{key}: {was}, asked is {value}" for key, value, was in ways[command](arguments, record)]
+            found = [one for command, *arguments in last for one in ways[command](arguments, record)]
+            for command, *arguments in cell.commands:
+                found += _of_kmeans(arguments, cell.run_dir) if command == "kmeans" else []
         except (OSError, ValueError) as error:
             return [f"what it asks for now cannot be read: {error}"]
-        return []
+        return [f"{key}: {was}, asked is {value}" for key, value, was in found]
 
     def of_fit(self, arguments: Sequence[str]) -> AskedSettings:
         """What `musicfm fit` with these arguments is asked for."""
@@ -165,6 +168,17 @@ def _of_baseline(arguments: Sequence[str], record: Mapping[str, Any]) -> Iterabl
             was = record[name]
             if not (_is_same_class(value, was) if name == "method" else _is_same(name, value, was)):
                 yield key, value, was
+
+
+def _of_kmeans(arguments: Sequence[str], run_dir: Path) -> Iterable[tuple[str, Any, Any]]:
+    """Beside what the file of centroids says of itself; if it is gone, the cell lacks it, which is another matter."""
+    options = dict(option_pairs(arguments))
+    about = about_centroids(Path(options.get("out", "")), run_dir)
+    record = {**about, **about.get("mel", {}), **about.get("fit", {})}
+    for key, text in options.items():
+        value = yaml.load(text, _LOADER)
+        if key in record and not _is_same(key, value, record[key]):
+            yield f"kmeans --{key}", value, record[key]
 
 
 def option_pairs(arguments: Sequence[str]) -> Iterable[tuple[str, str]]:

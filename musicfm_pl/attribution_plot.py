@@ -11,7 +11,8 @@ from rich.table import Table as Grid
 
 from musicfm_pl.analysis.attribution import Attribution, attributions
 from musicfm_pl.analysis.factors import read_runs
-from musicfm_pl.relations_text import p_text, share_lines
+from musicfm_pl.analysis.relations import p_text
+from musicfm_pl.relations_text import share_lines
 from musicfm_pl.results import write_aside
 
 _NAME, _BAR, _ROW, _GAP = 150, 380, 20, 14

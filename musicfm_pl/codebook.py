@@ -16,6 +16,7 @@ from data_modules.waveforms import Samples
 from musicfm_pl.codebook_alarms import alarms
 from musicfm_pl.codebook_file import FIGURES, STABILITY, CodebookReport, Heard, write_report
 from musicfm_pl.pretraining_run import PretrainingRun, read_pretraining
+from musicfm_pl.provenance import config_digest
 from musicfm_pl.results import ResultError, TrackResult, read_result, run_name
 from musicfm_pl.systems.token_examination import TokenExamination
 
@@ -96,6 +97,7 @@ def codebook(
         music=tuple(
             _examine(found, root, split, max_clips, seed, trained_on, device) for root in roots or [found.home]
         ),
+        config_digest=config_digest(found.config),
     )
     show_report(report, Console(highlight=False))
     if out is not None:

@@ -14,7 +14,9 @@ from musicfm_pl.results import TrackResult, write_aside
 
 FILE_NAME = "codebook.json"
 """What the file is called where it is to be found among the results of runs."""
-SCHEMA = 1
+SCHEMA = 2
+"""1 did not say with which configuration the run was trained."""
+READABLE = (1, SCHEMA)
 FIGURES = (
     *("tokens", "codes", "perplexity", "perplexity_share", "dead_codes", "dead_share"),
     *("top1_share", "top10_share", "top_percent_share", "masked_tokens", "masked_accuracy", "commonest_accuracy"),
@@ -70,6 +72,7 @@ class CodebookReport:
         mel: The run's statistics in dB, `mean` and `std`.
         stability: Counts of `STABILITY`; empty if the run has no results.
         music: By folder, in the order in which they were named.
+        config_digest: Of the run's configuration, as in its `results.json`; empty in reports of schema 1.
     """
 
     run: str
@@ -81,6 +84,7 @@ class CodebookReport:
     mel: Mapping[str, float]
     stability: Mapping[str, float]
     music: Sequence[Heard]
+    config_digest: str = ""
 
 
 def write_report(path: Path, report: CodebookReport) -> None:
@@ -127,15 +131,16 @@ def check_report(data: object, path: Path) -> None:
     Raises:
         ResultError: See `read_report`; the message names file and key.
     """
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+    if not isinstance(data, dict) or data.get("schema") not in READABLE:
         schema = data.get("schema") if isinstance(data, dict) else None
         raise ResultError(
             f"{path}: schema {schema!r}, but this version reads codebook reports of schema {SCHEMA}; make it anew: "
             f"musicfm codebook --run ... --out {path}"
         )
-    texts, mappings = ("run", "name", "trained_on", "tokenizer"), ("examined_with", "mel", "stability")
+    texts, mappings = ["run", "name", "trained_on", "tokenizer"], ("examined_with", "mel", "stability")
+    texts += ["config_digest"] * (data["schema"] > 1)
     _keys(data, {"schema", *texts, *mappings, "seed", "music"}, path, "")
-    _texts(data, texts, path, "")
+    _texts(data, texts, path, "", may_be_empty=("config_digest",))
     for key in mappings:
         _numbers(data[key], path, key, may_be_null=False)
     if not isinstance(data["seed"], int) or not isinstance(data["music"], list | tuple) or not data["music"]:

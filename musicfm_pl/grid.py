@@ -17,6 +17,7 @@ from rich.table import Table
 from musicfm_pl.asked_settings import Asker
 from musicfm_pl.cell_choice import chosen_cells, ready_cells
 from musicfm_pl.cells import Cell, read_grid
+from musicfm_pl.made_from import Needs
 from musicfm_pl.results import FILE_NAME, ResultError, read_result
 from musicfm_pl.slurm_queue import JOB_NAME, job_of, queued_jobs
 from musicfm_pl.wall_time import took_text
@@ -61,8 +62,8 @@ def grid(
     A cell is done when its directory holds a valid results.json, and what its commands write by `--out` is there.
     Launching again goes on: what is done is not
     repeated, what failed or was interrupted is tried again, what another launcher is running is left to it. A cell
-    is stale if its result was made with other settings of `fit` or `baseline` than the grid asks for now, or from a run
-    that is not done any more; it is named, and not launched.
+    is stale if its result was made with other settings of `fit`, `baseline` or `kmeans` than the grid asks for now, or
+    from a run that is not done any more or has been made anew with others; it is named, and not launched.
 
     Args:
         file: YAML with `root`, and `stages` of `run`, `axes`, `needs` and `commands`; each combination of a
@@ -115,7 +116,7 @@ def grid(
         raise SystemExit(code)
 
 
-def status(cell: Cell, statuses: Mapping[str, Status], queue: Mapping[str, str], asker: Asker) -> Status:
+def status(cell: Cell, statuses: Mapping[str, Status], queue: Mapping[str, str], asker: Asker, needs: Needs) -> Status:
     """Where a cell stands.
 
     Args:
@@ -123,11 +124,13 @@ def status(cell: Cell, statuses: Mapping[str, Status], queue: Mapping[str, str],
         statuses: Of the cells that it needs.
         queue: See `slurm_queue.queued_jobs`.
         asker: Reads what the cell asks for.
+        needs: Knows what the cell was made from.
     """
     detail = ""
     if (cell.run_dir / FILE_NAME).exists():
         try:
-            differing = asker.differences(cell, read_result(cell.run_dir))
+            result = read_result(cell.run_dir)
+            differing = [*asker.differences(cell, result), *needs.made_anew(cell, result)]
             stale = [
                 f"it was made from {need}, which is {statuses[need].state}"
                 for need in cell.needs
@@ -170,9 +173,9 @@ def all_statuses(cells: Sequence[Cell]) -> dict[str, Status]:
     found: dict[str, Status] = {}
     # Slurm is asked only where it was given something: it may be installed here without serving.
     queue = queued_jobs() if any((cell.run_dir / JOB_NAME).exists() for cell in cells) else {}
-    asker = Asker()
+    asker, needs = Asker(), Needs(cells)
     for run in graphlib.TopologicalSorter({cell.run: cell.needs for cell in cells}).static_order():
-        found[run] = status(by_run[run], found, queue, asker)
+        found[run] = status(by_run[run], found, queue, asker, needs)
     return {cell.run: found[cell.run] for cell in cells}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -204,7 +205,13 @@ def _table(runs: Sequence[RunResult], origins: Mapping[str, Origin], out: Path) 
         other_protocols=tuple(dict.fromkeys(name for r in runs for name in r.others)),
         leads=leads([row.cells for row in rows], [list(of_row) for of_row in samples.values()]),
         sources=sources,
+        unverified=_unverified(runs, origins),
     )
+
+
+def _unverified(runs: Sequence[RunResult], origins: Mapping[str, Origin]) -> tuple[str, ...]:
+    reasons = Counter(origins[run.run].unverified for run in runs if run.run in origins)
+    return tuple(f"{reason} ({count} of {len(runs)} results)" for reason, count in sorted(reasons.items()) if reason)
 
 
 def _columns(runs: Sequence[RunResult]) -> tuple[Figure, ...]:

@@ -89,6 +89,7 @@ def facts(table: Table) -> list[tuple[str, str]]:
         ("Seeds", seeds),
         ("Protocol", protocol),
         ("Not run", ", ".join(table.not_run) or "nothing: the table is complete"),
+        *([("Unverified", "; ".join(table.unverified))] if table.unverified else []),
     ]
 
 

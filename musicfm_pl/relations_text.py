@@ -11,15 +11,15 @@ from musicfm_pl.analysis.attribution import Attribution
 from musicfm_pl.analysis.factors import read_runs
 from musicfm_pl.analysis.published import published_arms
 from musicfm_pl.analysis.relation_file import read_relations
-from musicfm_pl.analysis.relations import Answer, Finding, Report, decimal, report, reports
+from musicfm_pl.analysis.relations import Answer, Finding, Report, decimal, p_text, report, reports
 from musicfm_pl.standings import PUBLISHED_SOURCE
 
 RELATIONS_TITLE = "Do the study's conclusions hold?"
 RELATIONS_NOTE = (
     "Models are compared that differ in one factor, as their configurations say. “more”, “less” and “some” "
     "(difference) hold where the 95 % interval over works and seeds leaves out zero and the paired test, corrected for "
-    "all findings, agrees; “little” holds where the interval lies within the tolerance. “Not enough runs”: they do not "
-    "settle it."
+    "all findings that it judges, agrees; “little” holds where the interval lies within the tolerance, without a test. "
+    "“Not enough runs”: they do not settle it."
 )
 PUBLISHED_RELATIONS_NOTE = "Of the published figures the numbers themselves are judged: they come without intervals."
 ATTRIBUTION_TITLE = "What scores depend on"
@@ -74,11 +74,6 @@ def finding_cells(finding: Finding) -> list[str]:
         str(finding.num_pairs) + (f" (also differ in {', '.join(finding.also)})" if finding.also else ""),
         verdict,
     ]
-
-
-def p_text(p: float) -> str:
-    """A p-value with as many digits as say something."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def limits_text(answer: Answer) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
-SCHEMA = 4
+SCHEMA = 5
 """1 had the figures of one protocol only; 2 did not say of a track what it weighs in figures of the whole set; 3 did
-not say on which corpus the model was trained."""
-READABLE = (2, 3, SCHEMA)
+not say on which corpus the model was trained; 4 not with which configuration its encoder was."""
+READABLE = (2, 3, 4, SCHEMA)
 """Files of schema 2 are read as they are: their figures of the whole set have no interval."""
-_SINCE_4 = {"trained_on"}
+_SINCE = {"trained_on": 4, "encoder_digest": 5}
 
 Role = Literal["encoder", "baseline"]
 Stage = Literal["pretrain", "probe", "finetune"]
@@ -27,7 +27,7 @@ _STR, _INT, _OPTIONAL_INT, _NUMBER = (str,), (int,), (int, type(None)), (int, fl
 _LIST, _DICT, _OPTIONAL_NUMBER = (list,), (dict,), (int, float, type(None))
 _TYPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("run", "name", "role", "stage", "task", "protocol", "corpus", "corpus_note"), _STR),
-    **dict.fromkeys(("licence", "split", "config_digest", "trained_on"), _STR),
+    **dict.fromkeys(("licence", "split", "config_digest", "trained_on", "encoder_digest"), _STR),
     **dict.fromkeys(("num_tracks", "num_parameters"), _INT),
     **dict.fromkeys(("versions", "machine", "protocols"), _DICT),
     **dict.fromkeys(("seed", "layer"), _OPTIONAL_INT),
@@ -35,7 +35,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 _EVALUATION_TYPES: Mapping[str, tuple[type, ...]] = {"summary": _DICT, "notes": _LIST, "tracks": _LIST}
 _CHOICES = {"role": get_args(Role), "stage": get_args(Stage), "task": get_args(Task)}
-_MAY_BE_EMPTY = {"corpus_note", "trained_on"}
+_MAY_BE_EMPTY = {"corpus_note", "trained_on", "encoder_digest"}
 
 
 def check_result(data: object, path: Path) -> None:
@@ -55,7 +55,7 @@ def check_result(data: object, path: Path) -> None:
             f"{path}: schema {data.get('schema')!r}, but this version reads schema {SCHEMA}; make it anew with "
             f"`musicfm test --run_dir {path.parent}`, or of a pretraining run with the `musicfm fit` that made it"
         )
-    expected = {key: types for key, types in _TYPES.items() if data["schema"] >= 4 or key not in _SINCE_4}
+    expected = {key: types for key, types in _TYPES.items() if data["schema"] >= _SINCE.get(key, 0)}
     _check_keys(data, {"schema", *expected}, path, "")
     for key, types in expected.items():
         _check(data[key], types, path, key)

@@ -77,6 +77,8 @@ class RunResult:
         tracks: Scores by track; empty for pretraining.
         others: The same predictions by the names of other protocols.
         trained_on: Corpus that the model was trained on, where that is another than `corpus`; else empty.
+        encoder_digest: `config_digest` of the pretraining that the encoder comes from, as it was when the run was
+            trained; empty where it comes from none, and before schema 5, when nobody wrote it down.
     """
 
     run: str
@@ -102,6 +104,7 @@ class RunResult:
     tracks: Sequence[TrackResult] = field(default=(), repr=False)
     others: Mapping[str, Evaluation] = field(default_factory=dict, repr=False)
     trained_on: str = ""
+    encoder_digest: str = ""
 
     @property
     def is_task_at_home(self) -> bool:

@@ -23,6 +23,9 @@ from musicfm_pl.results import Evaluation, Role, RunResult, TrackResult, run_nam
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 from musicfm_pl.systems.task import TaskModel
 
+_ENCODER_DIGEST = "encoder_digest"
+"""Key of a checkpoint."""
+
 
 def class_name(encoder: Encoder) -> str:
     """Of the encoder as it was written: sharding puts a class of its own before it, called `FSDPConformer`."""
@@ -53,6 +56,20 @@ class ResultsWriter(L.Callback):
         self.name = name
         self.role = role
         self._began = time.monotonic()
+        self._encoder_digest = ""
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """From which pretraining the encoder of a task comes, as that lies there now."""
+        made_from = pl_module.encoder.made_from if isinstance(pl_module, TaskModel) else {}
+        self._encoder_digest = config_digest(made_from) if made_from else ""
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """The checkpoint holds the weights of the encoder, and so says whose they are."""
+        checkpoint[_ENCODER_DIGEST] = self._encoder_digest
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """The encoder is that of the training, whatever has become of the pretraining since."""
+        self._encoder_digest = checkpoint.get(_ENCODER_DIGEST, "")  # which older checkpoints do not say
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The figures of a task under every protocol; they are printed, too."""
@@ -152,6 +169,7 @@ class ResultsWriter(L.Callback):
             machine=machine(accelerator),
             seconds=round(time.monotonic() - self._began, 1),
             trained_on="" if trained_on == card["corpus"] else trained_on,
+            encoder_digest=self._encoder_digest,
             **figures,
         )
         if self.result_dir is not None:  # a result is read with the configuration beside it

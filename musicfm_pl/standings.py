@@ -237,6 +237,7 @@ class Table:
         leads: For each column its best row; None where fewer than two rows have the figure.
         sources: Where the figures of each row and task come from.
         trained_on: Corpus that the models were trained on, where that is another; else empty.
+        unverified: What of the runs no digest vouches for, in words.
     """
 
     corpus: str
@@ -256,6 +257,7 @@ class Table:
     leads: tuple[Lead | None, ...] = ()
     sources: Mapping[tuple[str, Task], Source] = field(default_factory=dict)
     trained_on: str = ""
+    unverified: tuple[str, ...] = ()
 
     def is_bold(self, row: int, column: int) -> bool:
         """Whether a cell is the best of its column, by a difference that holds."""

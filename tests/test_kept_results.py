@@ -6,10 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
+from musicfm_pl.analysis.factors import read_runs
 from musicfm_pl.leaderboard import leaderboard
 from musicfm_pl.result_schema import ResultError
-from musicfm_pl.results import FILE_NAME, read_result
+from musicfm_pl.results import FILE_NAME, read_result, run_name
 
 KEPT = Path(__file__).parents[1] / "experiments" / "results"
 STUDIES = sorted(folder for folder in KEPT.iterdir() if folder.is_dir())
@@ -66,3 +68,29 @@ def test_a_configuration_that_was_changed_is_refused_by_name(study: Path) -> Non
     assert config.read_text() != text
     with pytest.raises(ResultError, match=str(config)):
         leaderboard(study, study)
+
+
+def test_a_pretraining_and_a_probe_that_are_deleted_change_their_own_cells_alone(
+    study: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The other probes of that pretraining have its factors still, from the configuration that was kept."""
+    monkeypatch.chdir(tmp_path)  # where no `runs` lies
+    read = {file: read_result(file) for file in sorted(study.rglob(FILE_NAME))}
+    probe = next(f for f, r in read.items() if (r.stage, r.task, r.role, r.seed) == ("probe", "key", "encoder", 0))
+    encoder = yaml.safe_load((probe.parent / "config.yaml").read_text())["model"]["init_args"]["encoder"]
+    own = run_name(Path(encoder["init_args"]["run"]))
+    pretraining = next(file for file, result in read.items() if result.run == own)
+    before = read_runs([study])[1]
+    names = {result.name for result in read.values()} - {read[probe].name}
+    rows = [line for line in (study / "LEADERBOARD.md").read_text().splitlines() if line.startswith("| ")]
+    others = [row for row in rows if row.split(" | ")[0].removeprefix("| ") in names]
+    pretraining.unlink()
+    probe.unlink()
+    after = read_runs([study])[1]
+    gone = {own, read[probe].run}
+    assert before.keys() - after.keys() == gone
+    assert {run: origin for run, origin in before.items() if run not in gone} == after
+    leaderboard(study, study)
+    now = (study / "LEADERBOARD.md").read_text().splitlines()
+    assert set(others) <= set(now), "the rows of other models"
+    assert set(rows) - set(now), "their own cells"

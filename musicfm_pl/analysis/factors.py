@@ -8,11 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from musicfm_pl.encoders.encoder_file import read_encoder_config
+from musicfm_pl.analysis.pretrainings import Pretrainings, read_config
 from musicfm_pl.provenance import IGNORED_KEYS, config_digest
-from musicfm_pl.results import FILE_NAME, ResultError, RunResult, read_result, run_name
+from musicfm_pl.results import FILE_NAME, ResultError, RunResult, read_result
 from musicfm_pl.tokenizers.centroids_about import about_centroids
 
 FACTORS = ("encoder", "tokens", "rate", "length", "size", "data", "share")
@@ -22,6 +20,8 @@ _SAME_SIZE = 1.4
 """Encoders whose numbers of parameters differ by less are of one size: FM8 has twice as many as FM7."""
 _NAMES = {"RandomProjection": "random", "KMeans": "k-means", "Bert": "BERT"}
 """What the study calls our classes."""
+_OF_A_PRETRAINING = (".Pretrained", ".Untrained")
+"""Classes of encoders that name a pretraining; the second, a baseline, has only its architecture."""
 _OF_FACTORS = (
     *("model.encoder", "model.tokenizer", "model.rate_hz", "data.features.hop_length", "data.clip_s", "data.root"),
     *("data.max_val_clips", "data.train_share", "data.corpus", "data.seed", "seed_everything"),
@@ -41,6 +41,7 @@ class Origin:
         factors: Levels by factor, `mode` among them; empty for a model that was not pretrained.
         others: Other settings of the pretraining, by their dotted keys: what must be equal in a fair comparison.
         missing: Why there are no factors, in words; empty if there are, or if none are to be expected.
+        unverified: What of the result cannot be checked by a digest, in words; empty if nothing.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class Origin:
     factors: Mapping[str, Level] = field(default_factory=dict)
     others: Mapping[str, Any] = field(default_factory=dict)
     missing: str = ""
+    unverified: str = ""
 
 
 def read_runs(roots: Sequence[Path]) -> tuple[list[RunResult], dict[str, Origin]]:
@@ -62,7 +64,8 @@ def read_runs(roots: Sequence[Path]) -> tuple[list[RunResult], dict[str, Origin]
 
     Raises:
         FileNotFoundError: There is no such directory.
-        ResultError: One of the results cannot be used, or was not made with the configuration that lies beside it.
+        ResultError: One of the results cannot be used, or was not made with the configuration that lies beside it, or
+            from the encoder that its pretraining is now.
     """
     found: dict[Path, RunResult] = {}
     for root in roots:
@@ -77,9 +80,9 @@ def read_runs(roots: Sequence[Path]) -> tuple[list[RunResult], dict[str, Origin]
             continue
         results.append(result)
         origins[result.run] = _checked(file, result)
-    pretraining = {r.run: (r, origins[r.run]) for r in results if r.stage == "pretrain"}
+    pretrainings = Pretrainings((r, origins[r.run].folder, origins[r.run].config) for r in results)
     for result in results:
-        origins[result.run] = _with_factors(result, origins[result.run], pretraining)
+        origins[result.run] = _with_factors(result, origins[result.run], pretrainings)
     return sorted(results, key=lambda result: result.run), of_one_size(results, origins)
 
 
@@ -97,51 +100,41 @@ def _checked(file: Path, result: RunResult) -> Origin:
                     "put the configuration back, or leave it out of --results"
                 )
             return Origin(file.parent, config_file, config)
-    return Origin(file.parent, missing="no config.yaml lies beside the result")
+    alone = "no config.yaml lies beside the result"
+    return Origin(file.parent, missing=alone, unverified=f"the configuration, since {alone}")
 
 
-def read_config(file: Path) -> dict[str, Any]:
-    """A configuration as a run directory keeps it.
-
-    Raises:
-        ResultError: It is no YAML, or no mapping.
-    """
-    try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ResultError(f"{file}: no YAML ({error})") from error
-    if not isinstance(config, dict):
-        raise ResultError(f"{file}: not a configuration, but a YAML {type(config).__name__}")
-    return config
-
-
-def _with_factors(result: RunResult, origin: Origin, pretraining: Mapping[str, tuple[RunResult, Origin]]) -> Origin:
+def _with_factors(result: RunResult, origin: Origin, pretrainings: Pretrainings) -> Origin:
     """The origin with its factors: of a task run those of the pretraining that its encoder names."""
     if result.stage == "pretrain":
         return replace(
             origin, factors=factors(origin.config, result.num_parameters), others=settings(origin.config, origin.folder)
         )
     encoder = _at(origin.config, "model.encoder")
-    if not isinstance(encoder, Mapping) or not str(encoder.get("class_path", "")).endswith(".Pretrained"):
+    if not isinstance(encoder, Mapping) or not str(encoder.get("class_path", "")).endswith(_OF_A_PRETRAINING):
         return origin
     run = Path(str(_at(encoder, "run")))
-    _, pretrained = pretraining.get(run_name(run), (None, None))
-    config = pretrained.config if pretrained else {}
-    # Results may be kept without the pretraining that they build on, which then lies where it was.
-    if not config and (run / "config.yaml").exists():
-        config = read_config(run / "config.yaml")
-    if not config and run.is_file():  # `encoder.safetensors` alone, which says how it was made
-        try:
-            config = read_encoder_config(run)
-        except ValueError as error:
-            return replace(origin, missing=f"the configuration of the pretraining {run} cannot be read: {error}")
-    if not config:
+    try:
+        pretraining = pretrainings.of(run)
+    except ResultError as error:
+        return replace(origin, missing=str(error))
+    if pretraining is None:
         return replace(origin, missing=f"the configuration of the pretraining {run} is not there")
-    found = factors(config, result.num_parameters)
+    if not result.encoder_digest:
+        origin = replace(origin, unverified="the encoder's configuration, which results did not name before schema 5")
+    elif result.encoder_digest != pretraining.digest:
+        raise ResultError(
+            f"{origin.folder / FILE_NAME}: encoder_digest: {result.run} was made from {run} as it was (digest "
+            f"{result.encoder_digest[:12]}…), but {pretraining.folder} has other settings now (digest "
+            f"{pretraining.digest[:12]}…); make it anew, put the pretraining back, or leave it out of --results"
+        )
+    if not str(encoder["class_path"]).endswith(_OF_A_PRETRAINING[0]):
+        return origin
+    found = factors(pretraining.config, result.num_parameters)
     return replace(
         origin,
         factors=found | {"mode": result.stage} if found else {},
-        others=settings(config, pretrained.folder if pretrained else run),
+        others=settings(pretraining.config, pretraining.folder),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from musicfm_pl.analysis.factors import Origin
 from musicfm_pl.analysis.intervals import Interval, Sampled, apart, effect, sampled, sampled_tracks
 from musicfm_pl.codebook_file import CodebookReport, Heard
-from musicfm_pl.results import RunResult
+from musicfm_pl.results import ResultError, RunResult
 from musicfm_pl.standings import FIGURES, Cell, Figure, refuse_doubles
 
 _BySeed = Mapping[int | None, float | None]
@@ -98,13 +98,40 @@ def generalisation(
         codebooks: What `musicfm codebook` wrote.
 
     Raises:
+        ResultError: A report, or a transferred test, is of a run as it was before that was made anew with other
+            settings.
         ValueError: Two runs, or two reports, claim the same place.
     """
+    runs = list(results)
+    _refuse_reports_of_before(codebooks, {run.run: run for run in runs if run.stage == "pretrain"})
     heard = tuple(_music(codebooks))
-    moved = tuple(_moved(results, origins))
+    moved = tuple(_moved(runs, origins))
     if not moved and all(one.corpus == one.trained_on for one in heard):
         return None
     return Generalisation(heard, moved)
+
+
+def _refuse_reports_of_before(codebooks: Sequence[CodebookReport], pretraining: Mapping[str, RunResult]) -> None:
+    for report in codebooks:
+        run = pretraining.get(report.run)
+        if run is not None and report.config_digest not in ("", run.config_digest):
+            raise ResultError(
+                f"codebook.json of {report.run}: config_digest: the run was made anew with other settings since; "
+                f"examine it again with `musicfm codebook`, or leave it out of --results"
+            )
+
+
+def _refuse_tests_of_before(home: Sequence[RunResult], transferred: Sequence[RunResult]) -> None:
+    of_seed = {run.seed: run for run in home}
+    for run in transferred:
+        own = of_seed.get(run.seed, run)
+        for key in ("config_digest", "encoder_digest"):
+            was, now = getattr(run, key), getattr(own, key)
+            if was and now and was != now:
+                raise ResultError(
+                    f"{run.run}: {key}: it is a test of another model than {own.run} is now, which has its name and "
+                    "seed; make it anew, or leave it out of --results"
+                )
 
 
 def _music(codebooks: Sequence[CodebookReport]) -> Iterable[OnMusic]:
@@ -171,6 +198,7 @@ def _moved(results: Iterable[RunResult], origins: Mapping[str, Origin]) -> Itera
             retrained = [r for r in runs if not r.trained_on and r.corpus == corpus]
             for some in (home, transferred, retrained):
                 refuse_doubles(some)
+            _refuse_tests_of_before(home, transferred)
             for figure in FIGURES:
                 if figure.task == task and any(r.summary.get(figure.metric) is not None for r in transferred):
                     of_figure = _cells(figure.metric, home, transferred, retrained)

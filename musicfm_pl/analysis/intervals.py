@@ -119,8 +119,7 @@ class Sampled:
     @functools.cached_property
     def value(self) -> float:
         """The mean over seeds."""
-        ones_1G = np.ones((1, len(self.groups)), dtype=np.int64)
-        return float(np.mean([sample.figures(ones_1G)[0] for sample in self.samples]))
+        return float(np.mean([sample.figure() for sample in self.samples]))
 
     @functools.cached_property
     def resamples(self) -> NDArray[np.float64]:
@@ -131,7 +130,7 @@ class Sampled:
         their own spread and one degree of freedom less than there are: its interval over seeds alone is that of the
         t-test. Each draw weighs the seeds' deviations, with the same weights in every row that has these seeds.
         """
-        figures_SR = np.stack([sample.figures(group_counts(self.groups)) for sample in self.samples])
+        figures_SR = np.stack([sample.resamples(group_counts(self.groups)) for sample in self.samples])
         mean_R: NDArray[np.float64] = figures_SR.mean(axis=0)
         size = len(self.seeds)
         if size == 1:

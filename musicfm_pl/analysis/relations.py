@@ -29,7 +29,7 @@ class Finding:
         figure: Its title, or "mean of N figures".
         levels: What was compared, such as "5 s → 30 s".
         effect: Second minus first, over all pairs that differ in the factor alone.
-        adjusted_p: Corrected for all findings of a report; None without an interval.
+        adjusted_p: Corrected for all findings of a report that are judged by it; None for the others.
         num_pairs: That it is the mean of.
         also: Other settings in which the models of a pair differ.
         verdict: See `judge`.
@@ -51,6 +51,11 @@ class Finding:
         size = abs(self.effect.value)
         return -size if self.claim.expect == "little" else size
 
+    @property
+    def is_judged_by_p(self) -> bool:
+        """Whether its verdict asks for the test: `little` goes by the interval alone, and one seed is none to test."""
+        return self.claim.expect != "little" and self.effect.num_seeds >= MIN_SEEDS and self.effect.p is not None
+
     def __str__(self) -> str:
         """The figure with its effect and interval."""
         interval = self.effect.interval
@@ -62,6 +67,11 @@ def decimal(value: float) -> str:
     """A difference with its sign."""
     text = f"{value:+.3f}".replace("-", "−")
     return "±0.000" if text[1:] == "0.000" else text
+
+
+def p_text(p: float) -> str:
+    """A p-value with as many digits as say something."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,16 @@ class Answer:
         if self.verdict == "does not hold":
             surest = max(named, key=lambda finding: abs(finding.effect.value))
             return f"not in {surest}" if len(named) == 1 else f"not in {figures}; most clearly {surest}"
-        return f"{'; '.join(dict.fromkeys(f.because for f in named))} ({figures}), such as {closest}"
+        reasons = dict.fromkeys(finding.because for finding in named)
+        return "; ".join(_lacking(reason, [f for f in named if f.because == reason]) for reason in reasons)
+
+
+def _lacking(reason: str, findings: Sequence[Finding]) -> str:
+    """Why some findings are not settled, with the one of them that is nearest to another verdict."""
+    closest = min(findings, key=Finding.margin)
+    if len(findings) == 1:
+        return f"{reason}: {closest}"
+    return f"{reason} ({', '.join(dict.fromkeys(f.figure for f in findings))}), such as {closest}"
 
 
 @dataclass(frozen=True)
@@ -122,7 +141,7 @@ def reports(
 
 
 def report(title: str, models: Sequence[Arm], relations: Sequence[Relation], published: bool = False) -> Report:
-    """Answers all relations, with one correction for all of them.
+    """Answers all relations, with one correction for all findings that are judged by a test.
 
     Args:
         title: What it is of.
@@ -131,7 +150,7 @@ def report(title: str, models: Sequence[Arm], relations: Sequence[Relation], pub
         published: The figures are printed ones, without intervals: verdicts are about the printed numbers.
     """
     found = [(relation, list(_findings(relation, models))) for relation in relations]
-    tested = [f for _, findings in found for f in findings if f.effect.p is not None]
+    tested = [f for _, findings in found for f in findings if f.is_judged_by_p]
     ps = adjusted([f.effect.p for f in tested if f.effect.p is not None])
     corrected = dict(zip(map(id, tested), ps, strict=True))
     return Report(
@@ -244,7 +263,10 @@ def judge(finding: Finding, relation: Relation, published: bool) -> Finding:
         )
     else:
         verdict = _either(low > 0 and significant, high < relation.least if not published else high <= 0)
-    because = "" if verdict != "not enough runs" else "the interval allows either"
+    because = "the interval allows either" if verdict == "not enough runs" else ""
+    # Where the interval alone would do.
+    if because and finding.adjusted_p is not None and (low > 0 or (expect == "some" and high < 0)):
+        because = f"the corrected test does not agree (p {p_text(finding.adjusted_p)})"
     return replace(finding, verdict=verdict, because=because)
 
 

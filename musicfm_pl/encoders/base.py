@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Sequence
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ class Encoder(nn.Module, abc.ABC):
         stride: Mel frames a token, 4 at 25 Hz with hop 240; samples where it reads the waveform.
         num_mels: Mel bands it reads; 0 if it reads the waveform.
         num_layers: Layers; there are `num_layers + 1` hidden states.
+        made_from: Configuration of the pretraining that it comes from; empty if it comes from none.
     """
 
     reads: ClassVar[Literal["mel", "waveform"]] = "mel"
@@ -27,6 +28,7 @@ class Encoder(nn.Module, abc.ABC):
     stride: int
     num_mels: int
     num_layers: int
+    made_from: Mapping[str, Any] = {}
 
     @abc.abstractmethod
     def forward(self, features: Tensor, last_layer: int | None = None) -> list[Tensor]:

@@ -46,7 +46,7 @@ class Pretrained(Encoder):
         except RuntimeError as error:
             raise ValueError(f"model.encoder.run: the weights of {run} do not fit its config.yaml: {error}") from error
         _take_shape(self, self.inner)
-        self.mel = found.mel
+        self.mel, self.made_from = found.mel, found.config
         self.name = f"{_name(found.config, self.inner)}, pretrained"
 
     def forward(self, features: Tensor, last_layer: int | None = None) -> list[Tensor]:
@@ -79,7 +79,7 @@ class Untrained(Encoder):
             torch.manual_seed(seed)
             self.inner = _build(found.config, run)
         _take_shape(self, self.inner)
-        self.mel = found.mel
+        self.mel, self.made_from = found.mel, found.config
         self.name = f"{_name(found.config, self.inner)}, random"
 
     def forward(self, features: Tensor, last_layer: int | None = None) -> list[Tensor]:

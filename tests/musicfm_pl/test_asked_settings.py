@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonargparse
 import pytest
+import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from musicfm_pl.data_arguments import settle_data_arguments
 from musicfm_pl.experiment import fit_parser
 from musicfm_pl.provenance import config_digest
 from musicfm_pl.results import RunResult
+from musicfm_pl.tokenizers.centroids import Header, write_centroids
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -179,6 +181,50 @@ def test_a_method_that_learns_nothing(tmp_path: Path) -> None:
         "method.earlier_s: 0.0, asked is 0.046"
     ]
     assert differences(tmp_path / "run", record, *asked[:2], "key", *asked[3:])[0].startswith("task: musicfm_pl")
+
+
+@pytest.fixture
+def clustered(here: Path, parser: jsonargparse.ArgumentParser) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A run of tokens that were fitted before, and the command that fitted them."""
+    mel = {"hop_length": 240, "num_mels": 128, "n_fft": 2048, "mean": 6.0, "std": 18.0}
+    fit = {"passes": 5, "hours": None, "clip_s": 5.0, "batch_clips": 32, "init_frames": 20_000}
+    own = ("logmel", 3, 4, mel, None, None, None, "tiny", "ab", fit, 1.0, (1.0,))
+    (here / "run").mkdir()
+    write_centroids(here / "run" / "kmeans.safetensors", Header(8, *own), torch.zeros(8, 2), torch.ones(8).long())
+    asked = (
+        "kmeans",
+        "--root",
+        "data/tiny",
+        "--out",
+        "run/kmeans.safetensors",
+        "--k",
+        "8",
+        "--seed=3",
+        "--stride",
+        "4",
+    )
+    return record_of(parser, ASKED), asked
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--k", "500"), "kmeans --k: 8, asked is 500"),
+        (("--features", "mfcc"), "kmeans --features: logmel, asked is mfcc"),
+        (("--hop_length", "320"), "kmeans --hop_length: 240, asked is 320"),
+        (("--hours=0.5",), "kmeans --hours: None, asked is 0.5"),
+        (("--passes", "5", "--save_every", "3", "--device", "cuda", "--clip_s", "5"), None),
+    ],
+)
+def test_centroids_of_other_settings_are_named(
+    here: Path, clustered: tuple[dict[str, Any], tuple[str, ...]], more: tuple[str, ...], message: str | None
+) -> None:
+    record, asked = clustered
+    (here / "run" / "config.yaml").write_text(yaml.safe_dump(record))
+    cell = Cell("a", Path("run"), ((*asked, *more), ("fit", *ASKED)), ())
+    assert Asker().differences(cell, result(config_digest(record))) == ([message] if message else [])
+    (here / "run" / "kmeans.safetensors").unlink()
+    assert Asker().differences(cell, result(config_digest(record))) == [], "that it is gone is said elsewhere"
 
 
 @given(st.recursive(st.integers() | st.text("ab"), lambda inner: st.dictionaries(st.text("xyz", min_size=1), inner)))

@@ -175,7 +175,7 @@ def test_the_file_comes_back_the_same_and_is_found(report: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 2}, "schema 2, but this version reads codebook reports of schema 1; make it anew"),
+        ({"schema": 3}, "schema 3, but this version reads codebook reports of schema 2; make it anew"),
         ({"colour": 1}, "needs the keys .*, but has .*colour"),
         ({"run": ""}, "run: '' is no text"),
         ({"music": []}, "music a list that is not empty"),
@@ -188,7 +188,19 @@ def test_a_file_that_is_not_such_a_report_is_refused(report: Path, change: dict[
         check_report(json.loads(report.read_text()) | change, report)
 
 
-def test_a_report_says_what_it_is_of(report: Path) -> None:
+def test_older_reports_are_read_without_a_digest(report: Path, tmp_path: Path) -> None:
+    data = json.loads(report.read_text())
+    del data["config_digest"]
+    older = tmp_path / "codebook.json"
+    older.write_text(json.dumps(data | {"schema": 1}))
+    assert read_report(older) == replace(read_report(report), config_digest="")
+    older.write_text(json.dumps(data))
+    with pytest.raises(ResultError, match="needs the keys config_digest"):
+        read_report(older)
+
+
+def test_a_report_says_what_it_is_of(report: Path, pretrained_run: Path) -> None:
     found: CodebookReport = read_report(report)
+    assert found.config_digest == read_result(pretrained_run).config_digest
     assert found.examined_with == {"clip_s": 5.0, "seed": 0.0}
     assert found.music[0].clips == 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import command
@@ -12,6 +13,7 @@ import soundfile
 import torch
 import yaml
 
+from musicfm_pl.encoders.encoder_file import read_encoder, write_encoder
 from musicfm_pl.heads.beat import Beat
 from musicfm_pl.protocols.presets import protocol_names
 from musicfm_pl.results import RunResult, read_result, read_results
@@ -70,6 +72,36 @@ def test_every_task_has_a_result_for_every_encoder(results: dict[tuple[str, str]
     assert results["beat", "MelFrames"].name == "MelFrames"
     assert results["beat", "MelFrames"].num_parameters == 0
     assert results["beat", "Pretrained"].num_parameters == results["beat", "Untrained"].num_parameters > 0
+
+
+def test_a_result_names_the_configuration_of_its_encoder(
+    results: dict[tuple[str, str], RunResult], pretrained_run: Path
+) -> None:
+    digest = read_result(pretrained_run).config_digest
+    assert {name: results["key", name].encoder_digest for name in ENCODERS} == {
+        "Pretrained": digest,
+        "Untrained": digest,
+        "MelFrames": "",
+    }
+
+
+def test_a_test_after_the_pretraining_was_made_anew_is_of_the_encoder_of_the_training(
+    prepared: Path, pretrained_run: Path, tmp_path: Path
+) -> None:
+    """The checkpoint has its weights; what lies in the folder of the pretraining now is another."""
+    own, run = tmp_path / "runs" / "pretrain", tmp_path / "runs" / "key"
+    shutil.copytree(pretrained_run, own)
+    command.succeed("fit", *command.probing("key", prepared, run, *command.encoder("Pretrained", own)))
+    file = own / "checkpoints" / "encoder.safetensors"
+    found = read_encoder(file)
+    write_encoder(file, found._replace(config=found.config | {"seed_everything": 77}))
+    command.succeed("test", "--run_dir", run)
+    assert read_result(run).encoder_digest == read_result(pretrained_run).config_digest
+    checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    del checkpoint["encoder_digest"]
+    torch.save(checkpoint, run / "checkpoints" / "best.ckpt")
+    command.succeed("test", "--run_dir", run)
+    assert read_result(run).encoder_digest == "", "an older checkpoint does not say"
 
 
 def test_hidden_states_are_computed_once_for_all_tasks(

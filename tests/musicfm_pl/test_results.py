@@ -95,6 +95,21 @@ def test_floats_are_kept(tmp_path_factory: pytest.TempPathFactory, summary: dict
     assert read_result(run_dir).summary == summary
 
 
+def test_older_schemas_are_read_without_what_they_did_not_say(tmp_path: Path) -> None:
+    path = write_result(tmp_path, replace(RESULT, encoder_digest="ab"))
+    assert read_result(path).encoder_digest == "ab"
+    data = json.loads(path.read_text())
+    del data["encoder_digest"]
+    path.write_text(json.dumps(data))
+    with pytest.raises(ResultError, match="missing encoder_digest"):
+        read_result(path)
+    path.write_text(json.dumps(data | {"schema": 4}))
+    assert read_result(path) == RESULT
+    del data["trained_on"]
+    path.write_text(json.dumps(data | {"schema": 3}))
+    assert read_result(path) == RESULT
+
+
 def test_what_draws_nothing_has_no_seed(tmp_path: Path) -> None:
     write_result(tmp_path, replace(RESULT, seed=None))
     assert read_result(tmp_path).seed is None
@@ -103,7 +118,7 @@ def test_what_draws_nothing_has_no_seed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"schema": 5}, "results.json: schema 5, but this version reads schema 4"),
+        ({"schema": 6}, "results.json: schema 6, but this version reads schema 5"),
         ({"schema": 1}, r"make it anew with `musicfm test --run_dir \S+`, or of a pretraining run with"),
         ({"colour": "red"}, "results.json: unknown key colour"),
         ({"seed": "0"}, "results.json: seed: '0' is no int"),

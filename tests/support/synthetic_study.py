@@ -77,6 +77,7 @@ def write_model(
     for seed in seeds:
         pretrained = root / name / "pretrain" / f"seed{seed}"
         config = pretraining(seed, **factors)
+        digest = config_digest(config)
         _write(pretrained, config, "pretrain", "pretrain", seed, common, {"val_loss": 4.0, "masked_accuracy": 0.1}, ())
         for task in tasks:
             config = {
@@ -96,7 +97,8 @@ def write_model(
             }
             tracks = tuple(_tracks(task, name, seed, gains, seed_spread))
             summary = {m: float(np.mean([t.metrics[m] for t in tracks])) for m in HEADLINES[task]}
-            _write(root / name / stage / task / f"seed{seed}", config, stage, task, seed, common, summary, tracks)
+            folder = root / name / stage / task / f"seed{seed}"
+            _write(folder, config, stage, task, seed, common | {"encoder_digest": digest}, summary, tracks)
 
 
 def _tracks(task: Task, name: str, seed: int, gains: Mapping[str, float], seed_spread: float) -> Iterable[TrackResult]:

@@ -18,6 +18,8 @@ from musicfm_pl.analysis.relation_file import read_relations
 from musicfm_pl.analysis.relations import reports
 from musicfm_pl.config import layers
 from musicfm_pl.encoders.encoder_file import EncoderFile, write_encoder
+from musicfm_pl.leaderboard import build
+from musicfm_pl.leaderboard_text import facts
 from musicfm_pl.provenance import config_digest
 from musicfm_pl.results import ResultError, read_result, write_result
 
@@ -101,6 +103,46 @@ def test_a_result_of_another_configuration_is_refused_by_name(tmp_path: Path) ->
     file.unlink()
     _, origins = read_runs([tmp_path / "runs"])
     assert origins["a/probe/key/seed1"].missing == "no config.yaml lies beside the result"
+    assert origins["a/probe/key/seed1"].unverified == "the configuration, since no config.yaml lies beside the result"
+    assert origins["a/probe/key/seed0"].unverified == ""
+
+
+def test_a_probe_of_an_encoder_that_was_made_anew_is_refused_by_name(tmp_path: Path) -> None:
+    """Its figures are those of the former encoder, and would stand under the factors of the new one."""
+    root = tmp_path / "runs"
+    write_model(root, "a", seeds=[0], tasks=["key"], rate=25)
+    probe = (root / "a" / "probe").rename(tmp_path / "probe")
+    write_model(root, "a", seeds=[0], tasks=[], rate=75)
+    probe.rename(root / "a" / "probe")
+    message = r"key/seed0/results.json: encoder_digest: a/probe/key/seed0 was made from \S+a/pretrain/seed0 as it was"
+    with pytest.raises(ResultError, match=message):
+        read_runs([root])
+    (root / "a" / "pretrain" / "seed0" / "results.json").unlink()
+    with pytest.raises(ResultError, match=message):
+        read_runs([root])
+    folder = root / "a" / "probe" / "key" / "seed0"
+    write_result(folder, replace(read_result(folder), encoder_digest=""))
+    results, origins = read_runs([root])
+    assert "the encoder's configuration" in origins["a/probe/key/seed0"].unverified
+    (table,) = build(results, origins).tables
+    assert dict(facts(table))["Unverified"].endswith("which results did not name before schema 5 (1 of 1 results)")
+
+
+def test_copies_are_of_the_pretraining_that_was_copied_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not of one that lies below the current directory, where another machine has none."""
+    monkeypatch.chdir(tmp_path)
+    write_model(Path("runs/study"), "a", seeds=[0], tasks=["key"], rate=25)
+    shutil.copytree("runs/study", "kept")
+    Path("kept/a/pretrain/seed0/results.json").unlink()
+    _, origins = read_runs([Path("kept")])
+    here = origins["study/a/probe/key/seed0"]
+    assert (here.factors["rate"], here.unverified) == (25.0, "")
+    shutil.rmtree("runs")
+    assert read_runs([Path("kept")])[1] == origins, "all of it is in the copy"
+    shutil.copytree("kept/a/pretrain", "runs/study/a/pretrain")
+    shutil.rmtree("kept/a/pretrain")
+    _, origins = read_runs([Path("kept")])
+    assert "runs/study/a/pretrain/seed0 is not there" in origins["study/a/probe/key/seed0"].missing
 
 
 def test_a_test_on_another_corpus_is_of_the_configuration_above_it(tmp_path: Path) -> None:

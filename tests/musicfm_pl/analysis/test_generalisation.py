@@ -18,7 +18,7 @@ from musicfm_pl.generalisation_text import generalisation_markdown, generalisati
 from musicfm_pl.leaderboard import build
 from musicfm_pl.leaderboard_html import page
 from musicfm_pl.leaderboard_text import comma_separated, markdown
-from musicfm_pl.results import RunResult, TrackResult, write_result
+from musicfm_pl.results import ResultError, RunResult, TrackResult, write_result
 
 LEVELS = {("", "pop"): 0.8, ("pop", "classic"): 0.5, ("", "classic"): 0.7}
 """Chord accuracy of one encoder by the corpus that the head was trained on (its own if empty) and that of the test."""
@@ -105,6 +105,19 @@ def test_two_runs_for_one_place_are_refused() -> None:
         generalisation(double, {}, [])
     with pytest.raises(ValueError, match=r"were both examined on classic \('Conformer', seed 0\)"):
         generalisation([], {}, [report(), replace(report(), run="again")])
+
+
+def test_what_was_made_of_a_run_before_it_was_made_anew_is_refused() -> None:
+    """Its head, its encoder, or the tokens that were examined."""
+    pretraining = replace(next(iter(runs())), run="pretrain/seed0", stage="pretrain", config_digest="ab")
+    for digest in ("", "ab"):
+        assert generalisation([pretraining], {}, [replace(report(), config_digest=digest)]) is not None
+    with pytest.raises(ResultError, match=r"codebook.json of pretrain/seed0: config_digest: the run was made anew"):
+        generalisation([pretraining], {}, [replace(report(), config_digest="cd")])
+    for key in ("config_digest", "encoder_digest"):
+        marked = [replace(run, **{key: "cd" if run.trained_on and run.seed == 2 else "ab"}) for run in runs()]
+        with pytest.raises(ResultError, match=rf"pop/classic/2: {key}: it is a test of another model than .*pop/pop/2"):
+            generalisation(marked, {}, [])
 
 
 def test_tokens_and_encoder_by_music() -> None:

@@ -8,14 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from synthetic_study import write_model
 
 from musicfm_pl.analysis.factors import read_runs
+from musicfm_pl.analysis.intervals import Effect
 from musicfm_pl.analysis.published import published_arms
 from musicfm_pl.analysis.relation_file import RelationError, read_relations
-from musicfm_pl.analysis.relations import Answer, Report, report, reports
+from musicfm_pl.analysis.relations import Answer, Finding, Report, judge, report, reports
 
 JOY = {"figures": "all", "expect": "joy"}
 NAMES = ("Tokens", "Length", "Encoder", "Rate", "Size", "Data", "Fine-tuning")
@@ -101,6 +103,40 @@ def test_one_seed_and_few_works_are_not_enough(runs: Path, tmp_path: Path) -> No
 
 def _means(tracks: Any) -> dict[str, float]:
     return {m: sum(t.metrics[m] for t in tracks) / len(tracks) for m in tracks[0].metrics}
+
+
+def test_what_only_the_corrected_test_keeps_open_is_said_to_be_so() -> None:
+    relation = next(relation for relation in read_relations() if relation.name == "Encoder")
+    (claim,) = relation.claims
+    assert claim.expect == "more"
+    drawn = np.random.default_rng(0).normal(0.0, 0.05, 4000)
+
+    def found(figure: str, value: float, adjusted_p: float) -> Finding:
+        effect = Effect(value, 20, 3, ("a",), value + drawn)
+        finding = Finding(figure, "BERT → Conformer", claim, effect, 1, (), adjusted_p)
+        return judge(finding, relation, published=False)
+
+    open_, kept, held = found("Beat F1", 0.03, 0.6), found("Chord acc", 0.148, 0.755), found("Key acc", 0.2, 0.001)
+    assert [one.verdict for one in (open_, kept, held)] == ["not enough runs", "not enough runs", "holds"]
+    assert (open_.because, kept.because) == (
+        "the interval allows either",
+        "the corrected test does not agree (p 0.755)",
+    )
+    because = Answer(relation, (open_, kept, held)).because
+    assert because == f"the interval allows either: {open_}; the corrected test does not agree (p 0.755): {kept}"
+
+
+def test_only_what_is_judged_by_a_test_is_corrected_for(runs: Path, tmp_path: Path) -> None:
+    """A conclusion that is tested is not made less sure by others that go by their intervals alone."""
+    file = tmp_path / "relations.yaml"
+    tested = {"name": "Tested", "says": "Faster is better.", "vary": "rate"}
+    tested["claims"] = [{"figures": ["downbeat_f"], "expect": "more"}]
+    others = {"name": "Not", "says": "No matter.", "vary": "rate", "claims": [{"figures": "all", "expect": "little"}]}
+    file.write_text(yaml.safe_dump({"tolerance": 0.03, "least": 0.02, "relations": [tested, others]}))
+    (found,) = reports(*read_runs([runs]), read_relations(file))
+    judged, *rest = (finding for answer in found.answers for finding in answer.findings)
+    assert judged.adjusted_p == judged.effect.p is not None
+    assert len(rest) == 4 and all(one.adjusted_p is None and one.effect.p is not None for one in rest)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ OTHER_COMMANDS = {
     "merge": "make one folder of the parts that `prepare --part` wrote",
     "export": "write a prepared folder as one tar of FLAC files, for exchange",
     "to_litdata": "copy a prepared folder into the chunks of litdata, which runs can read as well",
-    "bench_data": "how fast clips come from a source, and how many cores feed a GPU",
+    "bench_data": "how fast clips come from a source, and how many cores feed a GPU (`bench data`, too)",
     "kmeans": "fit the centroids of k-means tokens to a prepared folder",
     "baseline": "judge a published method that learns nothing, beside trained heads",
     "embed": "write a pretrained encoder's hidden states of audio files",
@@ -67,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given or given[0] in ("-h", "--help"):
         print(overview())
         return
+    if given[:2] == ["bench", "data"]:
+        given = ["bench_data", *given[2:]]
     command, rest = given[0], given[1:]
     if command not in MODEL_COMMANDS and command not in OTHER_COMMANDS:
         print(overview(), file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,10 @@ from data_modules.corpora.group_splits import split_by_hash
 
 _HELD_OUT = 0.02
 """Share of the groups for val, and again for test."""
+_TO_CONVERT = (".m4a", ".m4b", ".aac", ".wma", ".ape", ".wv", ".mpc")
+"""Audio that libsndfile does not read."""
+_SHOWN = 6
+"""Kinds of file that are named; the rest are counted together."""
 
 
 class Folder(Corpus):
@@ -25,7 +30,7 @@ class Folder(Corpus):
     that at-least-one.
 
     Links to files are followed; a link to a folder is followed unless it leads to one that was visited
-    already.
+    already. Audio in other formats (m4a, aac, wma) is passed over, counted, and to be converted first.
 
     Args:
         root: The top of the tree.
@@ -45,7 +50,9 @@ class Folder(Corpus):
         """
         audio = self._files[0]
         if not audio:
-            raise FileNotFoundError(f"folder: no audio below {self.root}; looked for {', '.join(SUFFIXES)}")
+            looked = f"folder: no audio below {self.root}; looked for {', '.join(SUFFIXES)}"
+            unread, _ = _passed_over(self._files[1])
+            raise FileNotFoundError("; ".join([looked, *unread]))
         groups = {path: _group(path) for path in audio}
         splits = split_by_hash(groups.values(), _HELD_OUT, _HELD_OUT)
         return [Item(path, groups[path], splits[groups[path]]) for path in audio]
@@ -62,27 +69,44 @@ class Folder(Corpus):
         return {key: value for key, value in self.__dict__.items() if key != "_files"}
 
     def remarks(self) -> Sequence[str]:
-        """See `Corpus.remarks`."""
-        return [f"{self.num_ignored} files passed over: their names are not those of audio"] if self.num_ignored else []
-
-    @property
-    def num_ignored(self) -> int:
-        """Files below the root that are passed over, since their names are not those of audio."""
-        return self._files[1]
+        """See `Corpus.remarks`: files that are passed over, by the ends of their names."""
+        unread, others = _passed_over(self._files[1])
+        return [*unread, *others]
 
     @cached_property
-    def _files(self) -> tuple[list[str], int]:
-        """Paths of the audio from the root, sorted, and the number of other files."""
+    def _files(self) -> tuple[list[str], Counter[str]]:
+        """Paths of the audio from the root, sorted, and how many other files there are of which kind."""
         if not self.root.is_dir():
             raise FileNotFoundError(f"folder: no folder {self.root}; expected the top of a tree of audio files")
         audio: list[str] = []
-        num_others = 0
+        others: Counter[str] = Counter()
         for path in walk(self.root, hidden=True):
-            if path.name.lower().endswith(SUFFIXES) and not path.name.startswith("."):
+            if path.name.startswith("."):
+                others["hidden"] += 1
+            elif path.name.lower().endswith(SUFFIXES):
                 audio.append(path.relative_to(self.root).as_posix())
             else:
-                num_others += 1
-        return sorted(audio), num_others
+                others[path.suffix.lower() or "without an ending"] += 1
+        return sorted(audio), others
+
+
+def _passed_over(counts: Counter[str]) -> tuple[list[str], list[str]]:
+    """What to say of audio in other formats, and of files that are none; nothing where there are none."""
+    unread = Counter({kind: counts[kind] for kind in _TO_CONVERT if counts[kind]})
+    others = counts - unread
+    return (
+        [f"{_counted(unread)} passed over: convert such audio to flac or wav with ffmpeg"] if unread else [],
+        [f"{_counted(others)} passed over: their names are not those of audio"] if others else [],
+    )
+
+
+def _counted(counts: Counter[str]) -> str:
+    """As "3 files (2 .jpg, 1 .txt)", the commonest first."""
+    kinds = sorted(counts, key=lambda kind: (-counts[kind], kind))
+    shown = [f"{counts[kind]} {kind}" for kind in kinds[:_SHOWN]]
+    if rest := sum(counts[kind] for kind in kinds[_SHOWN:]):
+        shown.append(f"{rest} others")
+    return f"{counts.total()} files ({', '.join(shown)})"
 
 
 def _group(path: str) -> str:

@@ -31,6 +31,11 @@ def test_every_source(prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixt
             assert "a GPU that trains on 3000" in text
 
 
+def test_its_other_name(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command.succeed("bench", "data", "--root", prepared, "--clip_s", "2", "--seconds", "0.1")
+    assert "audio seconds per second" in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_cores_that_a_gpu_needs(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ": 1 core feeds" in said(capsys, prepared, "--gpu_speed", "0.001")
     text = said(capsys, prepared, "--gpu_speed", "1e9", "--num_workers", "1")

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import command
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from miniature import Miniature
 from torch.utils.data import DataLoader
 
 from data_modules.batches import PretrainBatch
+from data_modules.card import settle
 from data_modules.clips import Clip, RandomClips
 from data_modules.masking import MelNoise, WaveNoise
 from data_modules.mel import LogMel
 from data_modules.order import Place, ResumableSampler, check_global_batch, permutation
 from data_modules.pretrain import PretrainData, collate
+from data_modules.shard_writer import Shape, merge_index, write_shard
 from data_modules.shards import Prepared
 from data_modules.waveforms import Samples
 
@@ -93,15 +96,32 @@ def test_the_order_is_that_of_numpy(seed: int, epoch: int, length: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The same corpus in shards of other sizes and formats."""
-    folders = []
-    for number, more in enumerate((("1", "int16", "1"), ("3", "flac", "1024"), ("8", "flac", "1"))):
-        out = tmp_path_factory.mktemp("shards") / str(number)
-        shape = ("--tracks_per_shard", more[0], "--format", more[1], "--shard_mb", more[2])
-        command.succeed("prepare", "--corpus", "miniature.Miniature", "--out", out, "--jobs", "1", *shape)
-        folders.append(out)
-    return folders
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Shape], Path]:
+    """The same corpus in shards of any size and format; each is made once."""
+    root = tmp_path_factory.mktemp("shards")
+    corpus = Miniature()
+    items = corpus.items()
+
+    def make(shape: Shape) -> Path:
+        folder = root / "-".join(map(str, shape))
+        if not folder.exists():
+            starts = range(0, len(items), shape.tracks_per_shard)
+            settle(corpus, items, folder, shape._asdict())
+            for number, first in enumerate(starts):
+                write_shard(corpus, items[first : first + shape.tracks_per_shard], folder, number, shape)
+            merge_index(folder, len(starts))
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def undisturbed(stored: Callable[[Shape], Path]) -> list[tuple[bytes, list[int]]]:
+    """The batches of an epoch, made by one process."""
+    batches = global_batches(stored(Shape()), 1, 0, 0)
+    assert len(batches) == 10
+    assert len({audio for audio, _ in batches}) == 10
+    return batches
 
 
 def global_batches(folder: Path, world_size: int, workers: int, stop: int) -> list[tuple[bytes, list[int]]]:
@@ -127,17 +147,23 @@ def global_batches(folder: Path, world_size: int, workers: int, stop: int) -> li
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
-def test_the_same_audio_for_any_ranks_workers_and_shards(shards: list[Path]) -> None:
-    undisturbed = global_batches(shards[0], 1, 0, 0)
-    assert len(undisturbed) == 10
-    assert len({audio for audio, _ in undisturbed}) == 10
-    for folder, world_size, workers, stop in (
-        (shards[1], 2, 0, 3),
-        (shards[2], 4, 0, 9),
-        (shards[1], 1, 2, 0),
-        (shards[0], 2, 1, 5),
-    ):
-        assert global_batches(folder, world_size, workers, stop) == undisturbed[stop:]
+@given(
+    # Of one megabyte a file holds two tracks.
+    st.builds(Shape, st.sampled_from(["int16", "flac"]), st.integers(1, 8), st.sampled_from([1, 1024])),
+    st.sampled_from([1, 2, 4]),
+    st.integers(0, 2),
+    st.integers(0, 9),
+)
+@settings(max_examples=12)
+def test_the_same_audio_for_any_ranks_workers_and_shards(
+    stored: Callable[[Shape], Path],
+    undisturbed: list[tuple[bytes, list[int]]],
+    shape: Shape,
+    world_size: int,
+    workers: int,
+    stop: int,
+) -> None:
+    assert global_batches(stored(shape), world_size, workers, stop) == undisturbed[stop:]
 
 
 @pytest.mark.parametrize("masking", [WaveNoise(), MelNoise()], ids=["wave", "mel"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,6 @@ from preparation import BEGIN
 
 from data_modules import SAMPLE_RATE
 from data_modules.corpora.base import Item, Kind, Track
-from data_modules.corpora.folder import Folder
 from data_modules.prepare import prepare
 from data_modules.shards import Prepared
 
@@ -76,6 +76,43 @@ def test_prepared_twice_is_prepared_once(whole: Path, capsys: pytest.CaptureFixt
     assert "licence: CC0" in said
 
 
+_SPEED = re.compile(
+    r"speed: ([\d,]+) audio seconds per second, ([\d,]+) per process "
+    r"\(([\d,]+) s in ([\d,.]+) s, (\d) process(?:es)?\)$"
+)
+
+
+def speed_of(said: str) -> list[float]:
+    """Audio seconds per second, the same per process, audio seconds, seconds, processes: what is said at the end."""
+    found = _SPEED.search(" ".join(said.split()))
+    assert found, said
+    return [float(value.replace(",", "")) for value in found.groups()]
+
+
+def test_it_ends_with_its_speed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of what was prepared by this very command; with no more processes than had something to do."""
+    two = ("--out", tmp_path, "--jobs", "2")
+    command.succeed(*BEGIN[:3], *BEGIN[5:], *two)
+    speed, per_process, audio_s, wall_s, processes = speed_of(capsys.readouterr().out)
+    assert audio_s == round(8 * miniature.DURATION_S)
+    assert processes == 2
+    assert speed == pytest.approx(audio_s / wall_s, abs=1, rel=0.05)
+    assert per_process == pytest.approx(speed / 2, abs=1)
+
+    (tmp_path / "shards" / "00002.pcm").unlink()
+    command.succeed(*BEGIN[:3], *BEGIN[5:], *two)
+    speed, per_process, audio_s, _, processes = speed_of(capsys.readouterr().out)
+    assert audio_s == round(2 * miniature.DURATION_S)
+    assert (processes, per_process) == (1, speed)
+    command.succeed(*BEGIN, "--out", tmp_path)
+    assert "speed: " not in capsys.readouterr().out
+
+
+def test_a_part_ends_with_its_speed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command.succeed(*BEGIN, "--out", tmp_path, "--part", "2/4")
+    assert speed_of(capsys.readouterr().out)[2] == round(2 * miniature.DURATION_S)
+
+
 def test_bad_tracks_are_set_aside_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command.succeed(*BEGIN, "--out", tmp_path, "--corpus.bad", "[song1, song6]")
     said = capsys.readouterr().out
@@ -101,7 +138,7 @@ def test_bad_files_among_good_ones(tmp_path: Path, capsys: pytest.CaptureFixture
     command.succeed("prepare", "--corpus", "folder", "--root", music, "--out", out, "--jobs", "1")
     said = capsys.readouterr().out
     assert "set aside: 3 of 7 tracks" in said
-    assert "folder: 1 files passed over" in said
+    assert "folder: 1 files (1 .jpg) passed over: their names are not those of audio" in " ".join(said.split())
     aside = dict(line.split("\t") for line in (out / "set_aside.tsv").read_text().splitlines())
     assert set(aside) == {"c/cut.mp3", "c/empty.wav", "c/zero.wav"}
     assert "cut short" in aside["c/cut.mp3"]
@@ -151,10 +188,3 @@ def test_a_corpus_for_testing_alone(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "test: 8 tracks" in said
     assert "mel statistics of" not in said and "no mel statistics" in said
     assert len(Prepared(tmp_path).split("test")) == 8
-
-
-def test_ignored_files_of_a_folder_are_remarked_upon(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").touch()
-    assert Folder(tmp_path).remarks() == ["1 files passed over: their names are not those of audio"]
-    (tmp_path / "notes.txt").unlink()
-    assert Folder(tmp_path).remarks() == []

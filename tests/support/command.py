@@ -63,11 +63,11 @@ def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-c", "from musicfm_pl.cli import main; main()", *map(str, arguments)]
 
 
-def python(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs Python as a process of its own, to its end."""
+def python(*arguments: str | Path, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python as a process of its own, to its end; with more variables in its environment."""
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
-        env=environment(),
+        env=environment() | variables,
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -76,15 +76,16 @@ def python(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Comple
     )
 
 
-def musicfm(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def musicfm(*arguments: str | Path, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs `musicfm` as a process of its own, to its end."""
-    return python(*command(*arguments)[1:], cwd=cwd)
+    return python(*command(*arguments)[1:], cwd=cwd, **variables)
 
 
-def torchrun(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def torchrun(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs `musicfm` in two processes, as the README has it."""
     program = Path(sys.executable).with_name("musicfm")
-    return python("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", program, *arguments)
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    return python(*launcher, program, *arguments, **variables)
 
 
 def succeed(*arguments: str | Path) -> None:

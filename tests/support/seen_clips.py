@@ -27,7 +27,18 @@ class SeenClips(Masking):
         return WaveNoise(self.probability, self.block_s, self.noise_std)(waveform_BN, log_mel, generator)  # type: ignore[no-any-return]
 
 
-def steps(folder: Path, rank: int, clips: int) -> list[list[str]]:
-    """What a rank was given, step by step; a last validation is among it."""
-    lines = (folder / str(rank)).read_text().splitlines()
-    return [lines[first : first + clips] for first in range(0, len(lines), clips)]
+def global_batches(folder: Path, ranks: int, clips: int) -> list[list[str]]:
+    """What all ranks were given together, step by step; a last validation is among it.
+
+    Args:
+        folder: That SEEN named.
+        ranks: How many there were.
+        clips: In a step of all ranks.
+    """
+    share = clips // ranks
+    lines = [(folder / str(rank)).read_text().splitlines() for rank in range(ranks)]
+    # Of ranks that were killed one may be a step ahead.
+    return [
+        [line for of_rank in lines for line in of_rank[first : first + share]]
+        for first in range(0, min(map(len, lines)), share)
+    ]

@@ -34,7 +34,9 @@ def test_items_and_load(tree: Path) -> None:
     assert [item.group for item in items] == ["a", "a", "b/disc 1", "b/disc 2", "single.wav"]
     assert {item.split for item in items} == {"train", "val", "test"}
     assert len({item.split for item in items if item.group == "a"}) == 1
-    assert corpus.num_ignored == 2
+    assert Folder(tree).remarks() == [
+        "2 files (1 .jpg, 1 hidden) passed over: their names are not those of audio",
+    ]
     for item in items:
         track = corpus.load(item)
         assert len(track.waveform_N) == 12000
@@ -59,5 +61,28 @@ def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="absent"):
         Folder(tmp_path / "absent").items()
     (tmp_path / "readme.txt").write_text("words")
-    with pytest.raises(FileNotFoundError, match=r"no audio below .*; looked for \.wav"):
+    with pytest.raises(FileNotFoundError, match=r"no audio below .*; looked for \.wav[^;]*$"):
         Folder(tmp_path).items()
+
+
+def test_audio_that_is_not_read_is_counted_with_the_remedy(tmp_path: Path) -> None:
+    for name in ("a.m4a", "b.M4A", "c.wma", "d.aac", "e.txt", "README"):
+        (tmp_path / name).touch()
+    remedy = "4 files (2 .m4a, 1 .aac, 1 .wma) passed over: convert such audio to flac or wav with ffmpeg"
+    with pytest.raises(FileNotFoundError) as raised:
+        Folder(tmp_path).items()
+    assert str(raised.value).endswith(f"; {remedy}")
+    soundfile.write(tmp_path / "f.wav", np.zeros(8000), 16000)
+    assert [item.track_id for item in Folder(tmp_path).items()] == ["f.wav"]
+    assert Folder(tmp_path).remarks() == [
+        remedy,
+        "2 files (1 .txt, 1 without an ending) passed over: their names are not those of audio",
+    ]
+
+
+def test_only_the_commonest_endings_are_named(tmp_path: Path) -> None:
+    for number in range(8):
+        for copy in range(8 - number):
+            (tmp_path / f"{copy}.kind{number}").touch()
+    (said,) = Folder(tmp_path).remarks()
+    assert said.startswith("36 files (8 .kind0, 7 .kind1, 6 .kind2, 5 .kind3, 4 .kind4, 3 .kind5, 3 others) passed")

@@ -99,6 +99,8 @@ def killed_runs(killed: Killed, tmp_path_factory: pytest.TempPathFactory) -> Cal
         (Spread(1, 2), Spread(1, 2)),
         (Spread(2, 0), Spread(2, 0)),
         (Spread(2, 2), Spread(2, 2)),
+        (Spread(2, 2), Spread(1, 0)),
+        (Spread(2, 0), Spread(1, 2)),
     ],
     ids=lambda spread: f"{spread.ranks}x{spread.workers}",
 )
@@ -141,7 +143,7 @@ def test_told_to_stop_on_two_ranks_it_goes_on_with_one(
 
 
 def test_what_differs_is_found() -> None:
-    """By what compares the clips above."""
+    """By what compares the clips above and in `real_recordings`."""
     whole = [[f"clip {clip} of step {step}" for clip in range(4)] for step in range(1, 10)]
     killed = Killed(Path("data"), clips=4, every=3, steps_done=5, steps=8)
     for before in (whole[:5], whole[:6]):

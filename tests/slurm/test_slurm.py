@@ -20,6 +20,7 @@ from pathlib import Path
 
 import command
 import pytest
+from preparation import contents
 from rich.console import Console
 from same_run import assert_same, checkpoint
 
@@ -156,6 +157,28 @@ def test_a_run_is_preempted_and_then_loses_its_node(slurm: Path, prepared: Path,
     command.succeed("fit", *command.pretraining(prepared, whole, STEPS, *SLOWLY[:2]))
     assert_same(run, whole)
     assert json.loads((run / "results.json").read_text())["protocols"]
+
+
+def test_a_corpus_is_prepared_by_an_array(slurm: Path, tmp_path: Path) -> None:
+    """By the template, with the job that its head describes: the same folder as one process makes."""
+    out, log = tmp_path / "data", tmp_path / "log.txt"
+    corpus = ("--corpus", "miniature.Miniature", "--tracks_per_shard", "2")
+    array = tool(
+        *("sbatch", "--parsable", "--array=1-2", "--cpus-per-task=1", f"--output={tmp_path}/%a.txt"),
+        *(command.EXPERIMENTS / "slurm" / "prepare.sbatch", *corpus, "--out", out),
+    ).strip()
+    merge = tool(
+        *("sbatch", "--parsable", f"--dependency=afterok:{array}", "--kill-on-invalid-dep=yes"),
+        *(f"--output={log}", "--wrap", f"musicfm merge --out {out}"),
+    ).strip()
+    until(lambda: ended(merge), "the end of the job that merges")
+    said = "".join(file.read_text() for file in sorted(tmp_path.glob("*.txt")))
+    assert job_state(merge)["JobState"] == "COMPLETED", said
+    for part in "12":
+        assert f"part {part} of 2 is done" in " ".join((tmp_path / f"{part}.txt").read_text().split())
+    command.succeed("prepare", *corpus, "--jobs", "1", "--out", tmp_path / "whole")
+    locks = {".lock-1-of-2", ".lock-2-of-2"}
+    assert contents(out) == contents(tmp_path / "whole") | dict.fromkeys(locks, b"")
 
 
 GRID = """\

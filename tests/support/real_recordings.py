@@ -29,8 +29,9 @@ from killed_runs import Killed, Spread
 from rich.console import Console
 from rich.table import Table
 
-from data_modules.clips import RandomClips, Samples
+from data_modules.clips import RandomClips
 from data_modules.shards import Prepared
+from data_modules.waveforms import Samples
 
 CLIP_S = 5.0
 CELLS = ("1x0", "1x2", "2x0", "2x2", "2x2-1x0", "2x0-1x2")

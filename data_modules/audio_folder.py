@@ -19,7 +19,7 @@ import soxr
 from numpy.typing import NDArray
 
 from data_modules import SAMPLE_RATE
-from data_modules.audio import describe
+from data_modules.audio import describe, mixed_down
 from data_modules.blocks import BadRecord
 from data_modules.corpora.base import BadTrack, Item
 from data_modules.corpora.folder import Folder
@@ -88,7 +88,7 @@ class AudioFolder(Storage):
             raise BadRecord(f"{path}: cannot be decoded ({error})") from error
         if not np.isfinite(waveform_NC).all():
             raise BadRecord(f"{path}: samples that are not finite numbers (NaN or infinite)")
-        resampled = soxr.resample(waveform_NC.mean(axis=1), rate, SAMPLE_RATE, quality="HQ")
+        resampled = soxr.resample(mixed_down(waveform_NC), rate, SAMPLE_RATE, quality="HQ")
         crop = resampled[skip : skip + len(samples_N)]
         if len(crop) < len(samples_N) - _ROUNDING_S * SAMPLE_RATE:
             raise BadRecord(f"{path}: cut short: it should be {entry.duration_s:.1f} s long")

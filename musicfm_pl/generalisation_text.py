@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,9 @@ _MOVED: Mapping[str, str] = {
     "regained": "Regained by a new head",
     "remaining": "Remains",
 }
+
+_NUM_NAMES = 4
+"""Columns that say which encoder on which music, or which model from where to where."""
 
 
 def generalisation(results: list[Path] | Path = Path("runs"), out: Path | None = None) -> None:
@@ -161,21 +165,24 @@ def generalisation_section(found: Generalisation | None) -> str:
 
 
 def show_generalisation(found: Generalisation, console: Console) -> None:
-    """Prints it, a block for each row, since a row with its intervals is wider than a console."""
+    """Prints it, a block for each encoder on each music, and for each move of a model from A to B."""
     for title, note, titles, rows in tables(found):
         console.print(f"\n[bold]{title}[/bold]", highlight=False)
         console.print(note, style="dim", markup=False, highlight=False)
-        grid = Table(show_edge=False, pad_edge=False)
-        grid.add_column("")
-        for row in rows:
-            grid.add_column("\n".join(row[: _num_names(titles)]), justify="right", overflow="fold")
-        for number in range(_num_names(titles), len(titles)):
-            grid.add_row(titles[number], *(row[number] for row in rows))
-        console.print(grid)
-
-
-def _num_names(titles: Sequence[str]) -> int:
-    return 5 if "Figure" in titles else 4
+        for names, block in groupby(rows, lambda row: row[:_NUM_NAMES]):
+            console.print("\n" + ", ".join(f"{key}: {name}" for key, name in zip(titles, names, strict=False)))
+            grid = Table(show_edge=False, pad_edge=False)
+            if "Figure" in titles:
+                for column in titles[_NUM_NAMES:]:
+                    grid.add_column(column, justify="left" if column == "Figure" else "right")
+                for row in block:
+                    grid.add_row(*(text.replace(" (", "\n(") for text in row[_NUM_NAMES:]))
+            else:
+                grid.show_header = False
+                for row in block:
+                    for column, text in zip(titles[_NUM_NAMES:], row[_NUM_NAMES:], strict=True):
+                        grid.add_row(column, text)
+            console.print(grid, highlight=False)
 
 
 def as_data(found: Generalisation) -> dict[str, Any]:

@@ -161,7 +161,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     write_report(root / "pretrain" / "codebook.json", report())
     assert len(read_reports([root, root / "pretrain"])) == 1, "once, though it was found twice"
     command.succeed("generalisation", "--results", root, "--out", tmp_path / "out")
-    assert "Regained by a new head" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Model: " in said and "A → B" in said and "+0.200" in said
     data = json.loads((tmp_path / "out" / "generalisation.json").read_text())
     assert data["moved"][0]["regained"]["mean"] == pytest.approx(0.2)
     assert len(data["moved"][0]["regained"]["interval"]) == 2

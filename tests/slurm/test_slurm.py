@@ -6,21 +6,16 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import textwrap
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import command
 import pytest
-from preparation import contents
+from one_slurm import PATIENCE_S, SCRIPT, ended, job_state, of_job, tool, until
 from rich.console import Console
 from same_run import assert_same, checkpoint
 
@@ -30,77 +25,11 @@ from musicfm_pl.grid import all_statuses, grid, is_locked
 # Where Slurm is installed, Lightning says that one might want to use it.
 pytestmark = [pytest.mark.slurm, pytest.mark.filterwarnings("ignore:The `srun` command is available")]
 
-SCRIPT = Path(__file__).with_name("one_machine.sh")
-NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
-PATIENCE_S = float(os.environ.get("SLURM_TEST_PATIENCE_S", "240"))
 STEPS = 8
 SLOWLY = (
     *("--checkpoint.every_n_train_steps", "1"),
     *("--trainer.callbacks+=interruptions.Pause", "--trainer.callbacks.pause_s", "1"),
 )
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, f"it did not come to pass: {what}"
-        time.sleep(0.1)
-
-
-@pytest.fixture(scope="module")
-def slurm() -> Iterator[Path]:
-    """The state of a Slurm of one node, which the clients of this process and of its children find."""
-    if os.getuid() != 0:
-        pytest.skip("a Slurm of one machine is started by root alone")
-    if missing := [name for name in NEEDED if shutil.which(name) is None]:
-        pytest.skip(f"Slurm is not installed ({', '.join(missing)}): apt-get install slurm-wlm munge")
-    # Not below the folder of the tests: the name of a socket must be short.
-    state = Path(tempfile.mkdtemp(prefix="slurm"))
-    with socket.socket() as one, socket.socket() as other:
-        for port in range(16_800, 17_800, 2):
-            with contextlib.suppress(OSError):
-                one.bind(("", port))
-                other.bind(("", port + 1))
-                break
-    subprocess.run(["bash", str(SCRIPT), "up", str(state), str(port)], check=True, timeout=120)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLURM_CONF", str(state / "slurm.conf"))
-        # `musicfm` and `python` of this environment, before any other.
-        patch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-        for name, value in command.environment().items():
-            patch.setenv(name, value)
-        yield state
-    subprocess.run(
-        ["bash", str(SCRIPT), "down", str(state)], env=os.environ | {"SLURM_CONF": f"{state}/slurm.conf"}, check=True
-    )
-    shutil.rmtree(state, ignore_errors=True)
-
-
-def tool(*arguments: str | Path) -> str:
-    done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def job_state(job: str) -> dict[str, str]:
-    """What Slurm says of a job, by key."""
-    return dict(re.findall(r"(\S+?)=(\S*)", tool("scontrol", "show", "job", job)))
-
-
-def ended(job: str) -> bool:
-    return job_state(job)["JobState"] in ("COMPLETED", "FAILED", "CANCELLED", "NODE_FAIL", "TIMEOUT")
-
-
-def of_job(job: str) -> list[int]:
-    """The processes of a job on this machine, Slurm's own before those they watch."""
-    found: dict[int, bool] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            with contextlib.suppress(OSError):
-                own = (folder / "cmdline").read_bytes().startswith(f"slurmstepd: [{job}.".encode())
-                if own or f"SLURM_JOB_ID={job}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                    found[int(folder.name)] = own
-    return sorted(found, key=lambda pid: not found[pid])
 
 
 def test_two_tasks_are_preempted_and_go_on(slurm: Path, prepared: Path, run_of_two_ranks: Path, tmp_path: Path) -> None:
@@ -157,28 +86,6 @@ def test_a_run_is_preempted_and_then_loses_its_node(slurm: Path, prepared: Path,
     command.succeed("fit", *command.pretraining(prepared, whole, STEPS, *SLOWLY[:2]))
     assert_same(run, whole)
     assert json.loads((run / "results.json").read_text())["protocols"]
-
-
-def test_a_corpus_is_prepared_by_an_array(slurm: Path, tmp_path: Path) -> None:
-    """By the template, with the job that its head describes: the same folder as one process makes."""
-    out, log = tmp_path / "data", tmp_path / "log.txt"
-    corpus = ("--corpus", "miniature.Miniature", "--tracks_per_shard", "2")
-    array = tool(
-        *("sbatch", "--parsable", "--array=1-2", "--cpus-per-task=1", f"--output={tmp_path}/%a.txt"),
-        *(command.EXPERIMENTS / "slurm" / "prepare.sbatch", *corpus, "--out", out),
-    ).strip()
-    merge = tool(
-        *("sbatch", "--parsable", f"--dependency=afterok:{array}", "--kill-on-invalid-dep=yes"),
-        *(f"--output={log}", "--wrap", f"musicfm merge --out {out}"),
-    ).strip()
-    until(lambda: ended(merge), "the end of the job that merges")
-    said = "".join(file.read_text() for file in sorted(tmp_path.glob("*.txt")))
-    assert job_state(merge)["JobState"] == "COMPLETED", said
-    for part in "12":
-        assert f"part {part} of 2 is done" in " ".join((tmp_path / f"{part}.txt").read_text().split())
-    command.succeed("prepare", *corpus, "--jobs", "1", "--out", tmp_path / "whole")
-    locks = {".lock-1-of-2", ".lock-2-of-2"}
-    assert contents(out) == contents(tmp_path / "whole") | dict.fromkeys(locks, b"")
 
 
 GRID = """\

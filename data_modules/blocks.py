@@ -77,6 +77,8 @@ class Flac(Encoding):
         """See `Encoding.decode`; what lies before the first sample wanted is skipped, not decoded."""
         try:
             with soundfile.SoundFile(io.BytesIO(block)) as file:
+                if file.channels != 1:
+                    raise BadRecord(f"a FLAC block of {file.channels} channels")
                 if first_sample:
                     file.seek(first_sample)
                 found = len(file.read(out=samples_N))

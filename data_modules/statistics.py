@@ -67,29 +67,37 @@ def mel_statistics(
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             log_mel = LogMel(hop_length=hop_length, num_mels=num_mels, n_fft=n_fft)
-            statistics = _compute(prepared, log_mel, damage or Damage())
+            statistics, left_out = _compute(prepared, log_mel, damage or Damage())
             if statistics.std < 1e-3:
                 raise ValueError(
                     f"{prepared.storage.name}: the training split is silent (mel std {statistics.std:.2g})"
                 )
             with written_aside(path, "w") as file:
-                json.dump(asdict(statistics), file, indent=2)
+                json.dump(asdict(statistics) | ({"left_out": left_out} if left_out else {}), file, indent=2)
     return _stored(path)
 
 
 def _stored(path: Path) -> MelStatistics:
     stored = json.loads(path.read_text())
+    if stored.get("left_out"):
+        _log.warning(
+            "%s: measured without %d damaged blocks; once they are mended, delete it, and the next run measures anew",
+            path,
+            stored["left_out"],
+        )
     return MelStatistics(mean=stored["mean"], std=stored["std"])
 
 
 @torch.no_grad()
-def _compute(prepared: Prepared, log_mel: LogMel, damage: Damage) -> MelStatistics:
-    count, total, squares = 0, 0.0, 0.0
+def _compute(prepared: Prepared, log_mel: LogMel, damage: Damage) -> tuple[MelStatistics, int]:
+    """The statistics, and how many blocks were damaged and left out."""
+    count, total, squares, left_out = 0, 0.0, 0.0, 0
     for entry, first_sample in _sampled(prepared, log_mel.hop_length):
         try:
             samples = prepared.read(entry, first_sample, _BLOCK_N)
         except BadRecord as problem:
             damage.count(1, [str(problem)], instead="the mel statistics do without it")
+            left_out += 1
             continue
         damage.count(1, [])
         if len(samples) < 2 * log_mel.n_fft:
@@ -102,7 +110,7 @@ def _compute(prepared: Prepared, log_mel: LogMel, damage: Damage) -> MelStatisti
         why = "damaged" if damage.damaged else "too short for mel statistics"
         raise ValueError(f"{prepared.storage.name}: the training split is {why}")
     mean = total / count
-    return MelStatistics(mean=mean, std=max(squares / count - mean**2, 0.0) ** 0.5)
+    return MelStatistics(mean=mean, std=max(squares / count - mean**2, 0.0) ** 0.5), left_out
 
 
 def _sampled(prepared: Prepared, hop_length: int) -> Iterator[tuple[Entry, int]]:

@@ -26,7 +26,7 @@ from data_modules.reading_processes import leave_signals_to_trainer
 from data_modules.remote import Remote
 from data_modules.shards import Prepared
 from data_modules.statistics import mel_statistics
-from data_modules.waveforms import Samples
+from data_modules.waveforms import Samples, stacked
 
 
 class _Raw:
@@ -34,7 +34,7 @@ class _Raw:
 
     def __init__(self, clips: list[Clip]) -> None:
         self.clips = clips
-        self.values = torch.stack([clip.values for clip in clips])
+        self.values = stacked([clip.values for clip in clips])
 
     def to(self, device: torch.device, non_blocking: bool = False) -> _Raw:
         self.values = self.values.to(device, non_blocking=non_blocking)

@@ -193,7 +193,9 @@ def run_experiment(command: str, arguments: Sequence[str]) -> None:
             ) from error
         if is_passed_on(error) and isinstance(error, RuntimeError):
             # Most likely of a kind that takes more than a text, which torch cannot raise as what it was.
-            raise ChildProcessError(f"a process that reads clips failed: {in_own_words(str(error))}") from error
+            raise ChildProcessError(
+                f"a process that reads clips failed: {in_own_words(str(error))}; MUSICFM_TRACEBACK=1 shows where"
+            ) from error
         if "loading state_dict" not in str(error):
             raise
         raise ValueError(

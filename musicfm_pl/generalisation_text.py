@@ -170,7 +170,9 @@ def show_generalisation(found: Generalisation, console: Console) -> None:
         console.print(f"\n[bold]{title}[/bold]", highlight=False)
         console.print(note, style="dim", markup=False, highlight=False)
         for names, block in groupby(rows, lambda row: row[:_NUM_NAMES]):
-            console.print("\n" + ", ".join(f"{key}: {name}" for key, name in zip(titles, names, strict=False)))
+            console.print(
+                "\n" + ", ".join(f"{key}: {name}" for key, name in zip(titles, names, strict=False)), markup=False
+            )
             grid = Table(show_edge=False, pad_edge=False)
             if "Figure" in titles:
                 for column in titles[_NUM_NAMES:]:

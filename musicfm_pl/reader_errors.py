@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_PASSED_ON = re.compile(r"Caught \w+ in (DataLoader worker process|pin memory thread)[^\n]*\nOriginal Traceback")
+_PASSED_ON = re.compile(r"Caught \w+ in DataLoader worker process[^\n]*\nOriginal Traceback")
 """How torch begins the text of an error that it raises again: the whole traceback follows (`ExceptionWrapper`)."""
 _DEATH = re.compile(r"DataLoader worker \(pid(\(s\))? [\d, ]+\) (exited unexpectedly|is killed by signal)")
 

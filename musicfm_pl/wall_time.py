@@ -41,7 +41,9 @@ def counted(run_dir: Path) -> Iterator[None]:
         yield
     finally:
         seconds = round(before.seconds + time.monotonic() - began_s, 1)
-        write_aside(run_dir / FILE_NAME, json.dumps(asdict(WallTime(seconds, before.starts + 1))) + "\n")
+        # A full disk must not decide how a cell ends.
+        with contextlib.suppress(OSError):
+            write_aside(run_dir / FILE_NAME, json.dumps(asdict(WallTime(seconds, before.starts + 1))) + "\n")
 
 
 def read_wall_time(run_dir: Path) -> WallTime | None:

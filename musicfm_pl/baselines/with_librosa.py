@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+import contextlib
 import importlib.util
 import os
 import tempfile
@@ -36,11 +36,14 @@ def librosa() -> ModuleType:
 
 
 def _lock() -> Path:
-    """A file beside what numba caches of librosa; where none can be written there, one of this user on this machine."""
+    """A file beside what numba caches of librosa: in its folder, or where that is not writable in the user's cache."""
     found = importlib.util.find_spec("librosa")
     package = Path(found.origin).parent if found and found.origin else Path(tempfile.gettempdir())
     folder = Path(os.environ.get("NUMBA_CACHE_DIR") or package)
     folder.mkdir(parents=True, exist_ok=True)
     if os.access(folder, os.W_OK):
         return folder / "musicfm_pl.lock"
-    return Path(tempfile.gettempdir()) / f"musicfm_pl_librosa_{getpass.getuser()}.lock"
+    shared = Path.home() / ".cache" / "musicfm"
+    with contextlib.suppress(OSError):
+        shared.mkdir(parents=True, exist_ok=True)
+    return (shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())) / f"librosa_{os.getuid()}.lock"

@@ -73,6 +73,8 @@ def test_who_asks_while_another_measures_waits_for_it(prepared: Path, tmp_path: 
             patch.setattr(data.storage, "local_file", nothing_there)
             asked = pool.submit(mel_statistics, data, 320)
             assert has_looked.wait(60)
+        with pytest.raises(TimeoutError):
+            asked.result(timeout=1.0)
         file.write_text(json.dumps({"mean": 1.5, "std": 2.5}))
         fcntl.flock(lock, fcntl.LOCK_UN)
         assert asked.result() == MelStatistics(mean=1.5, std=2.5)

@@ -7,10 +7,10 @@ once for each cell (ranks x readers of a rank, and what it goes on with where th
 midst of a step and gone on with. Every clip is compared, in its order and with the seed of its mask. It ends with a
 table, and with 1 if anything differs. What OUT holds already is not prepared again; runs are made anew.
 
-Six hours of produced music under free licences, from Debian 12 (no root is needed):
+Seven hours of produced music under free licences, from Debian 12 (no root is needed):
 
     mkdir -p recordings && cd recordings
-    apt-get download warzone2100-music wesnoth-1.16-music
+    apt-get download warzone2100-music wesnoth-1.16-music singularity-music
     for package in *.deb; do dpkg-deb -x "$package" "${package%%_*}"; done
 """
 

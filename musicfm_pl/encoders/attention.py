@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from musicfm_pl.encoders.dropout import draws_slowly, dropout
+from musicfm_pl.dropout import draws_slowly, dropout
 
 ROTARY_BASE = 10_000.0
 """Wavelengths run from 2 pi to 2 pi x base tokens (arXiv 2104.09864; `rotary_embedding_base` in HF)."""

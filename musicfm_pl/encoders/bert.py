@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from musicfm_pl.dropout import Dropout
 from musicfm_pl.encoders.attention import SelfAttention
 from musicfm_pl.encoders.base import Encoder, stack_states
 from musicfm_pl.encoders.batch_statistics import layers_to_recompute, recomputed
 from musicfm_pl.encoders.conv_front_end import ConvFrontEnd
-from musicfm_pl.encoders.dropout import Dropout
 from musicfm_pl.encoders.feed_forward import FeedForward
 
 

@@ -8,11 +8,11 @@ from typing import final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from musicfm_pl.dropout import Dropout
 from musicfm_pl.encoders.attention import SelfAttention, rotary_table
 from musicfm_pl.encoders.base import Encoder, stack_states
 from musicfm_pl.encoders.batch_statistics import folded, layers_to_recompute, recomputed
 from musicfm_pl.encoders.conv_front_end import ConvFrontEnd
-from musicfm_pl.encoders.dropout import Dropout
 from musicfm_pl.encoders.feed_forward import FeedForward
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from musicfm_pl.encoders.dropout import Dropout
+from musicfm_pl.dropout import Dropout
 
 
 class FeedForward(nn.Module):

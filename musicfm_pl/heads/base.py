@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from data_modules.corpora.base import Kind
 from data_modules.spans import Spans
+from musicfm_pl.dropout import Dropout
 from musicfm_pl.heads.context import DilatedContext
 
 Metrics = Mapping[str, float | None]
@@ -130,11 +131,11 @@ class Head(nn.Module, abc.ABC):
                 nn.Linear(self.dim, self.hidden_dim),
                 nn.ReLU(),
                 *([DilatedContext(self.hidden_dim, self.context_layers, self.dropout)] if self.context_layers else []),
-                nn.Dropout(self.dropout),
+                Dropout(self.dropout),
                 nn.Linear(self.hidden_dim, num_outputs),
             )
         else:
-            self.layers = nn.Sequential(nn.Dropout(self.dropout), nn.Linear(self.dim, num_outputs))
+            self.layers = nn.Sequential(Dropout(self.dropout), nn.Linear(self.dim, num_outputs))
 
     def learn_labels(self, references: Iterable[Spans]) -> None:
         """Sees which labels there are to learn; most heads know theirs and do nothing.

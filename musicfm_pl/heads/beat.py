@@ -33,6 +33,9 @@ class Beat(Head):
         dim: Width of the encoder's hidden state; the system passes it.
         hidden_dim: Width of one hidden layer; 0 for a linear head.
         dropout: Before the last layer.
+        context_layers: Dilated convolutions that let a frame know what comes before and after: n of them reach
+            2^n - 1 frames of 20 ms; 6 see more than a second to each side, so the beats beside one. 0 leaves all
+            context to the encoder, as in the study.
         decoder: `dbn` is madmom's dynamic Bayesian network over beats and downbeats; `two_dbns` are two of its
             networks over beats alone, one of them for downbeats (MARBLE); `minimal` is beat_this's: the
             largest within 60 ms and above one half, downbeats moved to the nearest beat.
@@ -70,6 +73,7 @@ class Beat(Head):
         dim: int,
         hidden_dim: int = 512,
         dropout: float = 0.2,
+        context_layers: int = 0,
         decoder: Decoder = "dbn",
         activations: Activations = "subtracted",
         beats_per_bar: tuple[int, ...] = (3, 4),
@@ -87,7 +91,7 @@ class Beat(Head):
         average: Average = "tracks",
         tool: Tool = "mir_eval",
     ) -> None:
-        super().__init__(dim, 2, hidden_dim, dropout)
+        super().__init__(dim, 2, hidden_dim, dropout, context_layers)
         self.rules = BeatRules(
             decoder=decoder,
             activations=activations,

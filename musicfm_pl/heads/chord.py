@@ -67,6 +67,8 @@ class Chord(Head):
         vocabulary: `majmin`, the study's 25 classes, or `large`, 170 (14 qualities, N, X).
         hidden_dim: Width of one hidden layer; 0 for a linear head.
         dropout: Before the last layer.
+        context_layers: Dilated convolutions that let a frame know what comes before and after: n of them reach
+            2^n - 1 frames of 1/16 s. 0 leaves all context to the encoder, as in the study.
         self_transition: Probability that the Viterbi decoder gives to staying in a chord from one frame to
             the next, such as 0.9; 0 takes the best chord of each frame by itself.
         average: Figures of the set pool all `seconds` (WCSR, as MIREX since 2013), or are means over `tracks`.
@@ -85,11 +87,12 @@ class Chord(Head):
         vocabulary: VocabularyName = "majmin",
         hidden_dim: int = 512,
         dropout: float = 0.2,
+        context_layers: int = 0,
         self_transition: float = 0.0,
         average: Average = "seconds",
     ) -> None:
         chords = ChordVocabulary(vocabulary)
-        super().__init__(dim, len(chords), hidden_dim, dropout)
+        super().__init__(dim, len(chords), hidden_dim, dropout, context_layers)
         if self_transition and not 1 / chords.num_answers <= self_transition < 1:
             raise ValueError(
                 f"head.self_transition must be 0 or in [1 / {chords.num_answers}, 1), got {self_transition}"

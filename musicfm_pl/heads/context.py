@@ -7,6 +7,8 @@ from typing import final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from musicfm_pl.dropout import Dropout
+
 
 @final
 class DilatedContext(nn.Module):
@@ -26,7 +28,7 @@ class DilatedContext(nn.Module):
         self.convs = nn.ModuleList(
             nn.Conv1d(dim, dim, 3, padding=2**number, dilation=2**number) for number in range(num_layers)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, h_BND: Tensor) -> Tensor:
         """Frames (B, N, D) that know of their surroundings; beyond the ends there is nothing."""

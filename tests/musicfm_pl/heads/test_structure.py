@@ -148,26 +148,6 @@ def test_a_relative_threshold_does_not_depend_on_how_sure_the_head_is():
     assert Structure(4, threshold=0.3).decode(logits, 90.0).spans.starts_s.tolist() == [0]
 
 
-def test_context_reaches_as_far_as_it_says():
-    torch.manual_seed(0)
-    head = Structure(6, hidden_dim=8, context_layers=4).eval()
-    h_BTD = torch.randn(1, 64, 6)
-    changed = h_BTD.clone()
-    changed[0, 32] += 5.0
-    with torch.no_grad():
-        differs = (head(h_BTD, 64) != head(changed, 64)).any(dim=-1)[0].nonzero().flatten().tolist()
-        alone = Structure(6, hidden_dim=8).eval()
-        differs_alone = (alone(h_BTD, 64) != alone(changed, 64)).any(dim=-1)[0].nonzero().flatten().tolist()
-    assert (differs[0], differs[-1]) == (32 - 15, 32 + 15)
-    assert differs_alone == [32]
-
-
-@pytest.mark.parametrize("arguments", [{"context_layers": -1}, {"context_layers": 2, "hidden_dim": 0}])
-def test_context_that_cannot_be_is_refused(arguments):
-    with pytest.raises(ValueError, match=r"head\.context_layers"):
-        Structure(4, **arguments)
-
-
 def test_a_function_by_mean_logit_or_mean_probability():
     logits = np.full((80, 8), -9.0, dtype=np.float32)
     logits[:50, 1 + FUNCTIONS.index("verse")] = 1.0

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from musicfm_pl.dropout import Dropout, dropout
 from musicfm_pl.encoders.attention import SelfAttention
-from musicfm_pl.encoders.dropout import Dropout, dropout
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])

@@ -14,7 +14,7 @@ from musicfm_pl.bench.inference import evaluating, inference, long_audio, quanti
 from musicfm_pl.bench.memory import memory
 from musicfm_pl.bench.sizes import RATES, SIZES
 from musicfm_pl.bench.timing import Timed
-from musicfm_pl.bench.train import GRADIENT_CLIP, LEFT_OUT, Training, train
+from musicfm_pl.bench.train import GRADIENT_CLIP, LEFT_OUT, Precision, Training, train
 from musicfm_pl.costs.cards import peak_of_device
 
 What = Literal["memory", "quantizer", "inference", "long_audio", "train"]
@@ -33,6 +33,7 @@ def bench(
     rounds: int = 7,
     budget_s: float = 120.0,
     compiled: bool | None = None,
+    precisions: Precision | list[Precision] | None = None,
     peak_tflops: float | None = None,
     out: Path = Path("runs/bench/bench.json"),
 ) -> None:
@@ -54,6 +55,8 @@ def bench(
         rounds: Of each comparison, at most.
         budget_s: No round of a comparison begins after so many seconds, but there are three.
         compiled: Train ours compiled too; if not given, on a GPU.
+        precisions: Of training steps, the baseline's first, such as fp32 alone where bf16 is slow; if not given fp32
+            and bf16 on CPU, and tf32 too on a GPU.
         peak_tflops: Of the device in bfloat16, to state model FLOPs utilisation against; if not given what the maker
             states, where the GPU is known.
         out: The file to write.
@@ -77,6 +80,7 @@ def bench(
         rate_hz,
         batches or ([8, 32, 64] if on_gpu else [4]),
         on_gpu if compiled is None else compiled,
+        [precisions] if isinstance(precisions, str) else precisions or [],
         peak_of_device(torch.cuda.get_device_name(where)) if peak_tflops is None and on_gpu else peak_tflops,
     )
 

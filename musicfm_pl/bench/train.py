@@ -28,6 +28,27 @@ Precision = Literal["fp32", "tf32", "bf16"]
 Step = Callable[[], None]
 
 
+class Training(NamedTuple):
+    """What is trained.
+
+    Attributes:
+        clip_s: Length of a clip.
+        rate_hz: Tokens a second.
+        batches: Clips a step, one comparison each.
+        compiled: Ours compiled too, which takes minutes.
+        precisions: Of both ways, the baseline's first; if none all for the public way, and for ours those that are
+            fast on the device.
+        peak_tflops: Of the device in bfloat16, to state model FLOPs utilisation against.
+    """
+
+    clip_s: float
+    rate_hz: int
+    batches: Sequence[int]
+    compiled: bool
+    precisions: Sequence[Precision]
+    peak_tflops: float | None
+
+
 @contextmanager
 def arithmetic(precision: Precision, device: torch.device) -> Iterator[None]:
     """Products in this precision: TF32 on tensor cores, or bfloat16 by autocast."""
@@ -115,54 +136,39 @@ def stepping(optimizer: Optimizer, loss: Callable[[], Tensor], guarded: Callable
     return step
 
 
-def ways(size: Size, hearing: Hearing, rate_hz: int, compiled: bool) -> dict[str, Step]:
+def ways(size: Size, hearing: Hearing, training: Training) -> dict[str, Step]:
     """The steps that are compared, by name; the first is the baseline.
 
     Args:
         size: Of the model.
         hearing: Where the clips come from.
-        rate_hz: Tokens a second.
-        compiled: Ours compiled too, which takes minutes.
+        training: What is trained.
     """
     device = hearing.waveform_BN.device
 
     def fresh(backend: CompileBackend | None = None) -> Pair:
-        models = pair(size, rate_hz, compile_backend=backend)
+        models = pair(size, training.rate_hz, compile_backend=backend)
         models.ours.to(device)
         return models
 
-    precisions: tuple[Precision, ...] = ("bf16", "tf32", "fp32") if device.type == "cuda" else ("fp32", "bf16")
-    own: tuple[Precision, ...] = ("bf16",) if device.type == "cuda" else precisions
+    on_gpu = device.type == "cuda"
+    asked = tuple(training.precisions)
+    own: tuple[Precision, ...] = asked or (("bf16",) if on_gpu else ("fp32", "bf16"))
     models = fresh()
     models.public.to(device)  # one of them is enough, beside ours in all layouts
-    found = {f"public, {each}": public_step(models, hearing, each) for each in precisions}
+    found = {
+        f"public, {each}": public_step(models, hearing, each)
+        for each in asked or (("bf16", "tf32", "fp32") if on_gpu else own)
+    }
     found |= {f"ours, {each}": our_step(models, hearing, each) for each in own}
-    if device.type == "cuda":
+    if on_gpu and "bf16" in own:
         first = fresh()
         first.encoder.front_end.blocks.to(memory_format=torch.contiguous_format)
         found["ours, bf16, channels first"] = our_step(first, hearing, "bf16")
-    if compiled:
+    if training.compiled:
         for each in own:
             found[f"ours, {each}, compiled"] = our_step(fresh("inductor"), hearing, each)
     return found
-
-
-class Training(NamedTuple):
-    """What is trained.
-
-    Attributes:
-        clip_s: Length of a clip.
-        rate_hz: Tokens a second.
-        batches: Clips a step, one comparison each.
-        compiled: Ours compiled too.
-        peak_tflops: Of the device in bfloat16, to state model FLOPs utilisation against.
-    """
-
-    clip_s: float
-    rate_hz: int
-    batches: Sequence[int]
-    compiled: bool
-    peak_tflops: float | None
 
 
 def train(size: Size, name: str, device: torch.device, training: Training, timed: Timed) -> Iterator[Figure]:
@@ -170,7 +176,7 @@ def train(size: Size, name: str, device: torch.device, training: Training, timed
     clip_s, rate_hz = training.clip_s, training.rate_hz
     flops = 3 * forward_flops(size, clip_s, rate_hz)
     for batch in training.batches:
-        steps = ways(size, Hearing(batch, clip_s, device, RATES[rate_hz].hop_length), rate_hz, training.compiled)
+        steps = ways(size, Hearing(batch, clip_s, device, RATES[rate_hz].hop_length), training)
         case = f"{name}, {rate_hz} Hz, {clip_s:g} s, batch {batch}"
         timings = alternate(steps, device, timed)
         notes = {}

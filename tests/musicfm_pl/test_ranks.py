@@ -142,3 +142,14 @@ def test_a_spread_run_goes_on(prepared: Path, spread: Path) -> None:
     one, two = (torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (half, spread))
     assert one["global_step"] == two["global_step"] == STEPS
     torch.testing.assert_close(one["state_dict"], two["state_dict"], rtol=1e-5, atol=1e-6)
+
+
+def test_two_ranks_compiled_do_what_they_do_plain(prepared: Path, tmp_path: Path) -> None:
+    """Traced as one graph, forward and backward, under DDP; what a backend makes of the graph is tested on one rank."""
+    losses = []
+    for name, more in (("plain", ()), ("compiled", ("--model.compile_backend", "aot_eager"))):
+        done = two_ranks(prepared, tmp_path / name, "ddp", *SAME, "--trainer.sync_batchnorm", "false", *more)
+        assert done.returncode == 0, done.stderr[-3000:]
+        losses.append(scalars(tmp_path / name)["train/loss_of_all"])
+    assert len(losses[0]) == STEPS
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)

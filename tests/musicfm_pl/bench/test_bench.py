@@ -53,6 +53,12 @@ def test_training(tmp_path: Path) -> None:
     assert settings["gradient_clip"] == 1.0 and "Lightning's loop" in settings["left_out_of_training_steps"]
 
 
+def test_training_in_one_precision_alone(tmp_path: Path) -> None:
+    options = ("--clip_s", "1.2", "--batches", "2", "--precisions", "fp32")
+    parts = bench(tmp_path / "train.json", "--what", "train", *options)
+    assert [figure["way"] for figure in parts["training step"]] == ["public, fp32", "ours, fp32"]
+
+
 def test_memory_of_short_clips_at_a_high_rate(tmp_path: Path) -> None:
     (figures,) = bench(tmp_path / "memory.json", "--what", "memory", "--clip_s", "5", "--rate_hz", "75").values()
     assert {figure["case"] for figure in figures} == {"tiny, 75 Hz, 5 s"}

@@ -27,8 +27,9 @@ ALL = sorted(EXPERIMENTS.rglob("*.yaml"))
 GRIDS = sorted((EXPERIMENTS / "grids").rglob("*.yaml"))
 PRETRAIN = sorted((EXPERIMENTS / "pretrain").glob("*.yaml"))
 TASKS = sorted((EXPERIMENTS / "tasks").glob("*.yaml"))
-SMALL_PRETRAIN = [EXPERIMENTS / "study_small" / f"{name}.yaml" for name in ("pretrain", "fine_pretrain", "deep")]
-    EXPERIMENTS / name for name in ("demo/pretrain.yaml", "study_small/pretrain.yaml", "study_small/deep.yaml")
+SMALL_PRETRAIN = [
+    EXPERIMENTS / f"{name}.yaml"
+    for name in ("demo/pretrain", "study_small/pretrain", "study_small/fine_pretrain", "study_small/deep")
 ]
 STUDY = {f"pretrain/fm{number}": 330e6 for number in range(1, 10)} | {"pretrain/fm8": 660e6}
 """Parameters as published, of encoder and prediction layer."""

@@ -14,7 +14,8 @@ from data_modules.spans import Spans
 FUNCTIONS = ("intro", "verse", "chorus", "bridge", "inst", "outro", "silence")
 """The seven functions of sections in the study (SpecTNT's on Harmonix)."""
 
-_LETTER = re.compile(r"[A-Z]+[0-9]*'*")
+_LETTER = re.compile(r"[A-Z]{1,2}[0-9]*'*")
+"""SALAMI's small sections go from a to zz, the letters of our own scores from A to Z, A1, ..."""
 _BEAT = re.compile(r"[1-9][0-9]{0,8}|\?")
 _SLACK_S = 0.05
 """Labels may overrun the audio by this much: annotation tools round, encoders pad and trim."""

@@ -124,7 +124,7 @@ class Billboard(Corpus):
 
     @cached_property
     def _functions(self) -> FunctionMap:
-        return FunctionMap("salami", self.label_map)
+        return FunctionMap("salami", table=self.label_map)
 
     @cached_property
     def _entries(self) -> list[str]:

@@ -147,7 +147,7 @@ class Harmonix(Corpus):
 
     @cached_property
     def _functions(self) -> FunctionMap:
-        return FunctionMap("harmonix", self.label_map)
+        return FunctionMap("harmonix", table=self.label_map)
 
     @cached_property
     def _identifiers(self) -> list[str]:

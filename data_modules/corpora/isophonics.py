@@ -131,7 +131,7 @@ class Isophonics(Corpus):
 
     @cached_property
     def _functions(self) -> FunctionMap:
-        return FunctionMap("isophonics", self.label_map)
+        return FunctionMap("isophonics", table=self.label_map)
 
     @cached_property
     def _kinds(self) -> set[Kind]:

@@ -37,7 +37,9 @@ NAMESPACES: Mapping[Kind, tuple[str, ...]] = {
 _LARGEST = 999
 """What a place in a bar may be."""
 
-_SECTION_MAPS = {"segment_salami_function": "salami", "segment_open": "isophonics", "segment_tut": "isophonics"}
+_SECTION_MAPS = {"segment_salami_function": ("salami",), "segment_tut": ("isophonics",)}
+_OPEN_MAPS = ("harmonix", "isophonics", "salami")
+"""For namespaces whose labels may be of any data set; no label has two functions in them."""
 
 
 def read_jams(
@@ -127,7 +129,7 @@ def _sections(rows: list[Label], namespace: str, label_map: Path | None) -> list
     if namespace in ("segment_salami_upper", "segment_salami_lower"):
         return relabelled(rows, lambda label, _: label.lower() if label.lower() == "silence" else label.upper())
     rows = [row for row in rows if row.label.lower() != "end"]
-    return FunctionMap(_SECTION_MAPS.get(namespace, "isophonics"), label_map).applied(rows)
+    return FunctionMap(*_SECTION_MAPS.get(namespace, _OPEN_MAPS), table=label_map).applied(rows)
 
 
 def _tags(annotations: Sequence[Any], path: Path, duration_s: float) -> Spans:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -11,22 +12,25 @@ from pathlib import Path
 from data_modules.corpora.base import BadTrack
 from data_modules.corpora.label_rows import Label
 from data_modules.corpora.tables import read_rows
-from data_modules.labels import FUNCTIONS, is_letter
+from data_modules.labels import FUNCTIONS
 
 RULES = "functions"
-"""The table of what a label may contain, that a `FunctionMap` ends with."""
+"""The table of what a word of a label may begin with, that a `FunctionMap` ends with."""
 
 _PREVIOUS = "previous"
+_LETTER = re.compile(r"([A-Z])\1?[0-9]*'*")
+"""A letter of similarity among functions. Two that differ are no letter here but a word that lacks its row: MR, GT."""
 
 
 class FunctionMap:
-    """A table of labels, and below it the published rules on what a label contains.
+    """Tables of labels, and below them the published rules on the words in a label.
 
-    Case does not matter: CHORUS is a chorus. A letter of similarity (A, B') that no row fits is its own label.
+    Case does not matter: CHORUS is a chorus. A rule fits where a word of the label begins as it says: `out` is in
+    "fade-out" and "outro", and not in "without". A letter of similarity (A, B', AA) that no row fits is its own label.
 
     Args:
-        name: Of the table in `maps/`, such as "harmonix".
-        table: A table of one's own that goes before it, as CSV with a row `label,function,basis`, in which a
+        names: Of the tables in `maps/`, such as "harmonix"; where two have a row for a label, the first counts.
+        table: A table of one's own that goes before them, as CSV with a row `label,function,basis`, in which a
             function is one of the seven or `previous`, the function of the section before.
 
     Raises:
@@ -34,16 +38,17 @@ class FunctionMap:
         ValueError: A row of a table is not as it should be.
     """
 
-    def __init__(self, name: str, table: Path | None = None) -> None:
+    def __init__(self, *names: str, table: Path | None = None) -> None:
         self._functions: dict[str, str] = {}
         self._read = []
         if table is not None:
             self._functions |= _read(table, "label")
             self._read.append(str(table))
-        for label, function in packaged(name).items():
-            self._functions.setdefault(label, function)
-        self._rules = packaged(RULES, "contains")
-        self._read += [f"data_modules/corpora/maps/{one}.csv" for one in (name, RULES)]
+        for name in names:
+            for label, function in packaged(name).items():
+                self._functions.setdefault(label, function)
+        self._rules = {re.compile(f"(?<![a-z]){re.escape(part)}"): to for part, to in packaged(RULES, "begins").items()}
+        self._read += [f"data_modules/corpora/maps/{one}.csv" for one in (*names, RULES)]
 
     def function_of(self, label: str, source: str, previous: str | None = None) -> str | None:
         """The function of a section, or its letter; None where the section before decides and there is none.
@@ -57,9 +62,10 @@ class FunctionMap:
             BadTrack: No row fits the label.
         """
         name = label.strip().lower()
-        function = self._functions.get(name) or next((to for part, to in self._rules.items() if part in name), None)
-        # Words in capitals look like letters, so letters come last.
-        if function is None and not is_letter(label):
+        by_rule = (function for rule, function in self._rules.items() if rule.search(name))
+        function = self._functions.get(name) or next(by_rule, None)
+        # Words in capitals may look like letters, so letters come last.
+        if function is None and not _LETTER.fullmatch(label):
             raise BadTrack(
                 f"{source}: no function is known for the section {label!r}; looked in {', '.join(self._read)}: "
                 f"name a table of your own with the row `{name},FUNCTION,inferred` as label_map"

@@ -126,7 +126,7 @@ class Salami(Corpus):
 
     @cached_property
     def _functions(self) -> FunctionMap:
-        return FunctionMap("salami", self.label_map)
+        return FunctionMap("salami", table=self.label_map)
 
     @cached_property
     def _identifiers(self) -> list[str]:

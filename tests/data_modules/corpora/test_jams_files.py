@@ -65,6 +65,12 @@ def test_all_kinds(tmp_path: Path) -> None:
         ("segment_salami_lower", "c'", "C'"),
         ("segment_tut", "RefrainA", "chorus"),
         ("segment_tut", "long_connector", "bridge"),
+        ("segment_tut", "GuitarS", "inst"),
+        ("segment_tut", "MR", "inst"),
+        ("segment_open", "worstthingever", "inst"),
+        ("segment_open", "instchorus", "chorus"),
+        ("segment_open", "middle_eight", "bridge"),
+        ("segment_open", "Head", "inst"),
     ],
 )
 def test_section_namespaces(tmp_path: Path, namespace: str, value: str, expected: str) -> None:
@@ -110,6 +116,11 @@ def test_beat_positions_and_segments_of_several_levels(tmp_path: Path) -> None:
     assert labels == {"beat": [(0.5, 0.5, "4"), (1.0, 1.0, "1")], "section": [(0.0, 4.0, "A")]}
 
 
+def test_segments_of_several_levels_may_be_of_harmonix(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jams", ("multi_segment", [(0.0, 4.0, {"label": "mainriff2", "level": 0})]))
+    assert read(path) == ({"section": [(0.0, 4.0, "inst")]}, {})
+
+
 def test_beats_whose_duration_is_no_number(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jams", ("beat", [(0.5, float("nan"), 1)]))
     assert "NaN" in path.read_text()
@@ -123,6 +134,8 @@ def test_beats_whose_duration_is_no_number(tmp_path: Path) -> None:
         ("chord", [(0.0, 9.0, "N")], "chord", "observation 1: chord: beyond the end of the audio, 9.0 s"),
         ("segment_open", [(0.0, 2.0, "intro"), (1.0, 1.0, "verse")], "section", "2: section: times must rise"),
         ("segment_open", [(0.0, 2.0, "kazoo")], "section", "observation 1: no function is known for the section"),
+        ("segment_open", [(0.0, 2.0, "KAZOO")], "section", "maps/harmonix.csv, data_modules/corpora/maps/iso"),
+        ("segment_salami_upper", [(0.0, 2.0, "KAZOO")], "section", "'KAZOO' is neither one of intro"),
         ("key_mode", [(0.0, 2.0, "H:major")], "key", "key_mode, observation 1: 'H:major' is no key"),
         ("tag_open", [(0.0, 4.0, " ")], "tag", "an empty tag"),
         ("tag_open", [(0.0, 4.0, 3)], "tag", "tag_open, observation 1: expected a text, got 3"),

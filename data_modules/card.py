@@ -15,6 +15,8 @@ from data_modules.shard_writer import Shape
 from data_modules.shards import written_aside
 
 NAME = "corpus.json"
+_TOLD = {"name"}
+"""Arguments that the card tells by themselves, also where an earlier version had no such argument."""
 
 
 def arguments_of(corpus: Corpus) -> dict[str, Any]:
@@ -69,7 +71,7 @@ def is_of(corpus: Corpus, out: Path) -> bool:
     return bool(
         before["corpus"] == corpus.name
         and has is not None
-        and all(_are_same(has.get(key), now.get(key)) for key in has.keys() | now.keys())
+        and all(_are_same(has.get(key), now.get(key)) for key in (has.keys() | now.keys()) - _TOLD)
     )
 
 
@@ -107,7 +109,7 @@ def settle(corpus: Corpus, items: Sequence[Item], out: Path, wanted: Mapping[str
     }
     if path.exists():
         before = json.loads(path.read_text())
-        _check(before, card, out)
+        _check(before, card, out, has_name="name" in inspect.signature(type(corpus)).parameters)
         has = shape_of(before)
         for key, value in asked.items():
             if value != getattr(has, key):
@@ -133,12 +135,12 @@ def _tracks_per_shard(num_items: int) -> int:
     return min(256, max(4, num_items // 1000))
 
 
-def _check(before: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
-    remedy = "name another folder, or delete that one"
+def _check(before: Mapping[str, Any], now: Mapping[str, Any], out: Path, has_name: bool) -> None:
+    remedy = f"name another folder, {'give another corpus.name, ' if has_name else ''}or delete that one"
     if before["corpus"] == now["corpus"]:
         # Folders of earlier versions do not tell their arguments.
         old, new = before.get("arguments", now["arguments"]), now["arguments"]
-        for key in sorted(old.keys() | new.keys()):
+        for key in sorted((old.keys() | new.keys()) - _TOLD):
             was, is_ = old.get(key), new.get(key)
             if _are_same(was, is_):
                 continue

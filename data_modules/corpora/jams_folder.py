@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,13 +19,16 @@ from data_modules.corpora.matched_audio import MatchedAudio, by_place, match_aud
 from data_modules.corpora.notes import joined, map_note, split_note
 from data_modules.corpora.remarks import listed, missing
 
+_SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
 
 @final
 class JamsFolder(Corpus):
     """A tree of JAMS files, and audio called as they are; see `jams_files.NAMESPACES` for what is read.
 
     The audio of `album/song.jams` is `album/song.wav` below `audio`, or else the one file there that is called
-    `song`: so the `jams` of Harmonix will do, with audio elsewhere. A track is the path of the JAMS file from the
+    `song`: so the `jams` of Harmonix will do, with audio elsewhere. Functions of sections may be any of Harmonix,
+    Isophonics, SALAMI and TUT's Beatles, and of what `label_map` adds. A track is the path of the JAMS file from the
     root without its suffix. A group is a folder, such as an album, or a track right in the root. Groups are split
     by a hash of their names, about 70 % train, 10 % val, 20 % test, unless a file says otherwise. Needs
     `pip install -e '.[datasets]'`.
@@ -36,9 +40,15 @@ class JamsFolder(Corpus):
         fold: The fold to test, where the lists have folds.
         label_map: A table of one's own of section labels, see `FunctionMap`.
         audio: The top of the tree of audio files; `root` if it is not given.
+        name: What tables call the data set, and `data/<name>` where it is prepared unless another folder is named:
+            small letters, digits and `._-`. The name of the folder `root` if it is not given; with `jams_folder` runs
+            go on with folders that were prepared before there were names.
+
+    Raises:
+        ValueError: No such name.
     """
 
-    name: str = "jams_folder"
+    name: str
     licence: str = "unknown: the user's own files"
 
     def __init__(
@@ -48,8 +58,12 @@ class JamsFolder(Corpus):
         fold: int = 0,
         label_map: Path | None = None,
         audio: Path | None = None,
+        name: str | None = None,
     ) -> None:
+        if name is not None and not _SLUG.fullmatch(name):
+            raise ValueError(f"name: {name!r} given; choose small letters, digits and ._-, such as my-songs")
         self.root = Path(root)
+        self.name = name if name is not None else _slug(self.root)
         self.audio = Path(audio) if audio is not None else self.root
         self.split_file = split_file
         self.fold = fold
@@ -136,9 +150,14 @@ class JamsFolder(Corpus):
     def _annotated(self) -> list[str]:
         files = [file.relative_to(self.root) for file in walk(self.root) if file.suffix == ".jams"]
         if not files:
-            raise FileNotFoundError(f"jams_folder: no .jams file below {self.root}, --corpus.root")
+            raise FileNotFoundError(f"{self.name}: no .jams file below {self.root}, --corpus.root")
         return sorted(file.with_suffix("").as_posix() for file in files)
 
     @cached_property
     def _audio(self) -> MatchedAudio:
         return match_audio(self._annotated, self.audio, partial(by_place, root=self.audio))
+
+
+def _slug(folder: Path) -> str:
+    # "." and ".." have names, too.
+    return re.sub("[^a-z0-9._-]+", "-", folder.resolve().name.lower()).strip("._-") or "jams_folder"

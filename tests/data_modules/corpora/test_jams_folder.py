@@ -1,12 +1,16 @@
+import json
 import pickle
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sounds import write_sound, write_text
 
 from data_modules.corpora.base import BadTrack
 from data_modules.corpora.jams_folder import JamsFolder
+from data_modules.prepare import folder_of, prepare, prepare_for_run
+from data_modules.shards import Prepared
 
 jams = pytest.importorskip("jams")
 
@@ -64,6 +68,65 @@ def test_audio_elsewhere(tmp_path: Path) -> None:
         JamsFolder(tmp_path / "jams", audio=tmp_path / "absent").items()
 
 
+def observations(*told: tuple[float, float, Any]) -> list[dict[str, Any]]:
+    return [{"time": at, "duration": long, "value": value, "confidence": 1} for at, long, value in told]
+
+
+def test_the_jams_of_harmonix(tmp_path: Path) -> None:
+    """In the layout of its repository, with the song that has the oddest of its labels."""
+    about = {"curator": {"name": "Oriol Nieto", "email": ""}, "annotator": {}, "version": "1.1", "corpus": "Harmonix"}
+    data = {
+        "beat": observations((0.25, 0.0, 1), (0.75, 0.0, 2)),
+        "segment_open": observations((0.0, 0.25, "silence"), (0.25, 0.5, "saxobeat"), (0.75, 1.0, "instchorus")),
+        "onset": observations((0.07, 0.0, 0)),
+    }
+    annotations = [
+        {"annotation_metadata": about, "namespace": name, "data": told, "sandbox": {}, "time": 0, "duration": 2.0}
+        for name, told in data.items()
+    ]
+    song = {"annotations": annotations, "file_metadata": {"title": "S", "duration": 2.0}, "sandbox": {}}
+    write_text(tmp_path / "harmonixset/dataset/jams/0001_12step.jams", json.dumps(song))
+    write_sound(tmp_path / "music/0001_12step.wav", 2.0)
+    corpus = JamsFolder(tmp_path / "harmonixset/dataset/jams", audio=tmp_path / "music", name="harmonix-jams")
+    (item,) = corpus.items()
+    assert item.track_id == "0001_12step"
+    labels = corpus.load(item).labels
+    assert corpus.gaps(item) == {}
+    assert {kind: list(spans) for kind, spans in labels.items()} == {
+        "beat": [(0.25, 0.25, "1"), (0.75, 0.75, "2")],
+        "section": [(0.0, 0.25, "silence"), (0.25, 0.75, "inst"), (0.75, 1.75, "chorus")],
+    }
+
+
+@pytest.mark.parametrize(
+    ("root", "name"),
+    [("My Songs (2019)", "my-songs-2019"), ("sets/billboard_jams", "billboard_jams"), ("データ", "jams_folder")],
+)
+def test_tables_call_it_by_its_folder(tmp_path: Path, root: str, name: str) -> None:
+    assert JamsFolder(tmp_path / root).name == name
+    assert JamsFolder(tmp_path / root, name="mine").name == "mine"
+
+
+@pytest.mark.parametrize("name", ["", "My songs", "a/b", "..", "-x", "ä"])
+def test_a_name_that_no_table_can_have(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=f"name: {name!r} given; choose small letters"):
+        JamsFolder(tmp_path, name=name)
+
+
+def test_two_data_sets_lie_apart_and_what_was_prepared_before_goes_on(tmp_path: Path) -> None:
+    mine, yours = JamsFolder(folder(tmp_path / "mine")), JamsFolder(tmp_path / "yours")
+    assert (folder_of(mine, None), folder_of(yours, None)) == ("data/mine", "data/yours")
+    out = tmp_path / "data"
+    prepare(JamsFolder(mine.root, name="jams_folder"), out, jobs=1)
+    card = json.loads((out / "corpus.json").read_text())
+    assert card["arguments"].pop("name") == "jams_folder"
+    write_text(out / "corpus.json", json.dumps(card))  # as it was before there were names
+    with pytest.raises(ValueError, match=r"prepared from jams_folder .*not from this mine .*another corpus\.name"):
+        prepare_for_run(mine, out)
+    prepare_for_run(JamsFolder(mine.root, name="jams_folder"), out)
+    assert Prepared(out).card["corpus"] == "jams_folder"
+
+
 def test_a_split_file(tmp_path: Path) -> None:
     root = folder(tmp_path / "data")
     path = write_text(tmp_path / "x.split", "single.wav\t0\n2\t1\n")
@@ -103,7 +166,7 @@ def test_a_name_of_several_tracks_is_refused(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_sound(tmp_path / "a.wav", 1.0)
     corpus = JamsFolder(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"jams_folder: no \.jams file below .*, --corpus\.root"):
+    with pytest.raises(FileNotFoundError, match=r": no \.jams file below .*, --corpus\.root"):
         corpus.items()
     write_text(tmp_path / "b.jams", "{}")
     with pytest.raises(FileNotFoundError, match=r"audio: none of the 1 audio files below .*, such as a\.wav, is named"):

@@ -27,6 +27,8 @@ _EXPECTED = (
     "annotations/annotations.txt with the columns id, key, confidence (and comment), as in the repository "
     "giantsteps-mtg-key-dataset"
 )
+_REPLACED = "\ufffd"
+"""What stands for bytes that are not UTF-8."""
 _SURE = 2
 """The highest of the confidences 0, 1 and 2."""
 _BY_DEFAULT = 1159
@@ -160,7 +162,8 @@ class GiantStepsMtgKeys(Corpus):
 def _read_rows(path: Path, version: tuple[int, int]) -> dict[str, _Row]:
     """The annotations by id; `version` tells one state of the file from another."""
     found: dict[str, _Row] = {}
-    for line, row in tables.read_rows(path, "\t", _EXPECTED, quoted=False):
+    # A comment may be in any encoding; all that counts is in ASCII.
+    for line, row in tables.read_rows(path, "\t", _EXPECTED, quoted=False, errors="replace"):
         if row[0].strip().upper() == "ID":
             continue
         if len(row) < 3:
@@ -181,7 +184,7 @@ def _read_artists(path: Path, version: tuple[int, int]) -> dict[str, tuple[str, 
     """The artists of each track, in the order of the file; a track without any is absent."""
     found: dict[str, tuple[str, ...]] = {}
     columns: dict[str, int] | None = None
-    for line, row in tables.read_rows(path, "\t", "the columns ID and ARTIST"):
+    for line, row in tables.read_rows(path, "\t", "the columns ID and ARTIST", errors="replace"):
         if columns is None:
             columns = {name.strip(): at for at, name in enumerate(row)}
             if not {"ID", "ARTIST"} <= columns.keys():
@@ -190,6 +193,9 @@ def _read_artists(path: Path, version: tuple[int, int]) -> dict[str, tuple[str, 
         if len(row) <= max(columns["ID"], columns["ARTIST"]):
             raise ValueError(f"{path}:{line}: ends before the columns ID and ARTIST")
         names = tuple(name.strip() for name in row[columns["ARTIST"]].split(",") if name.strip())
+        # Titles may be in any encoding, but the split counts on the bytes of an artist's name.
+        if any(_REPLACED in name for name in names):
+            raise ValueError(f"{path}:{line}: the artist {', '.join(names)!r} is not UTF-8; save the file as UTF-8")
         if names:
             found[row[columns["ID"]].strip()] = names
     return found

@@ -72,7 +72,8 @@ class MagnaTagATune(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        return without_audio({clip: self._audio(clip) for clip in self._clips()})
+        rows = magnatagatune_tables.won_remarks(self.root, self.split_files) if self.split == "won" else []
+        return [*rows, *without_audio({clip: self._audio(clip) for clip in self._clips()})]
 
     def _clips(self) -> Mapping[str, Clip]:
         if self.split == "full":

@@ -14,6 +14,7 @@ import numpy as np
 
 from data_modules.corpora import npy_tables, tables
 from data_modules.corpora.base import Split
+from data_modules.corpora.remarks import remark
 
 NUM_TAGS = 50
 """The field scores the 50 most frequent of the 188 tags."""
@@ -41,6 +42,14 @@ class _Annotated(NamedTuple):
     tags: tuple[str, ...]
 
 
+class _Won(NamedTuple):
+    """The clips of the cleaned split; those that `annotations_final.csv` has in another row, and those it lacks."""
+
+    clips: dict[str, Clip]
+    elsewhere: list[str]
+    unknown: list[str]
+
+
 def full(root: Path) -> Mapping[str, Clip]:
     """All clips by path, split by folder.
 
@@ -56,7 +65,8 @@ def won(root: Path, folder: Path) -> Mapping[str, Clip]:
     """The clips of the cleaned split by path.
 
     The tags of a clip are its row of `binary.npy`, named by `tags.npy`. If `annotations_final.csv` is there they
-    must agree with it; without `binary.npy` they are taken from it, by the names in `tags.npy`.
+    must agree with what it says of the clip of that path, in whatever row; without `binary.npy` they are taken from it,
+    by the names in `tags.npy`.
 
     Args:
         root: Where `annotations_final.csv` is, if it is anywhere.
@@ -66,8 +76,29 @@ def won(root: Path, folder: Path) -> Mapping[str, Clip]:
         FileNotFoundError: A file of the split is missing.
         ValueError: A file is damaged, or they are not of one copy; the message names the file and the row.
     """
+    return _won(root, folder, _versions(root, folder)).clips
+
+
+def won_remarks(root: Path, folder: Path) -> list[str]:
+    """Where the files of the cleaned split and `annotations_final.csv` count rows differently; arguments as `won`.
+
+    Raises:
+        FileNotFoundError, ValueError: As `won`.
+    """
+    found = _won(root, folder, _versions(root, folder))
+    path = root / _ANNOTATIONS
+    return [
+        *remark(
+            found.elsewhere,
+            f"clips of the split have another row in {path} than the split says: it is read by their paths",
+        ),
+        *remark(found.unknown, f"clips of the split are not in {path}; their tags are those of binary.npy"),
+    ]
+
+
+def _versions(root: Path, folder: Path) -> tuple[tuple[int, int], ...]:
     files = [root / _ANNOTATIONS, *(folder / name for name in ("binary.npy", "tags.npy", *WON_FILES))]
-    return _won(root, folder, tuple(tables.version(path) for path in files))
+    return tuple(tables.version(path) for path in files)
 
 
 @lru_cache(maxsize=2)
@@ -108,15 +139,16 @@ def _full(path: Path, version: tuple[int, int]) -> dict[str, Clip]:
 
 
 @lru_cache(maxsize=2)
-def _won(root: Path, folder: Path, versions: tuple[tuple[int, int], ...]) -> dict[str, Clip]:
+def _won(root: Path, folder: Path, versions: tuple[tuple[int, int], ...]) -> _Won:
     names = npy_tables.read_strings(folder / "tags.npy", _WON)
     if len(set(names)) < len(names):
         raise ValueError(f"{folder / 'tags.npy'}: names a tag twice")
     path = root / _ANNOTATIONS
     annotated = _annotations(path, versions[0]) if path.is_file() else None
     rows = _binary(folder / "binary.npy", names) if annotated is None or (folder / "binary.npy").is_file() else None
-    order = list(annotated or ())
+    order = {clip: row for row, clip in enumerate(annotated or ())}
     found: dict[str, Clip] = {}
+    elsewhere: list[str] = []
     for file, split in WON_FILES.items():
         for number, text in enumerate(npy_tables.read_strings(folder / file, _WON)):
             source = f"{folder / file}: entry {number}"
@@ -128,27 +160,22 @@ def _won(root: Path, folder: Path, versions: tuple[tuple[int, int], ...]) -> dic
                 raise ValueError(f"{source}: {clip} is there already, in {found[clip].source}")
             if rows is not None and at >= len(rows):
                 raise ValueError(f"{source}: row {index} of binary.npy, which has only {len(rows)}")
-            if annotated is not None and (at >= len(order) or order[at] != clip):
-                there = (
-                    f"{path}:{annotated[order[at]].line}"
-                    if at < len(order)
-                    else f"{path}, which has only {len(order)},"
-                )
-                raise ValueError(
-                    f"{source}: row {index} of {there} is not that of {clip}: they are of different copies"
-                )
-            tags = set(names).intersection(annotated[clip].tags) if annotated is not None else set()
+            row = annotated.get(clip) if annotated is not None else None
+            if rows is None and row is None:
+                raise ValueError(f"{source}: {clip} is not in {path}: they are of different copies")
+            tags = set(names).intersection(row.tags) if row is not None else set()
             if rows is not None:
                 marked = {name for name, mark in zip(names, rows[at], strict=True) if mark}
-                if annotated is not None and marked != tags:
+                if row is not None and marked != tags:
                     raise ValueError(
-                        f"{folder / 'binary.npy'}: row {index}: {_named(marked)} for {clip}, but "
-                        f"{path}:{annotated[clip].line} has "
-                        f"{_named(tags)}: binary.npy and tags.npy are of different copies"
+                        f"{folder / 'binary.npy'}: row {index}: {_named(marked)} for {clip}, but {path}:{row.line} has "
+                        f"{_named(tags)}: binary.npy, tags.npy and {file} are of different copies"
                     )
                 tags = marked
             found[clip] = Clip(source, split, tuple(name for name in names if name in tags))
-    return found
+            if order.get(clip, at) != at:
+                elsewhere.append(clip)
+    return _Won(found, elsewhere, [clip for clip in found if clip not in order] if annotated is not None else [])
 
 
 def _binary(path: Path, names: list[str]) -> list[list[bool]]:

@@ -136,6 +136,26 @@ def test_damaged_metadata_are_named_with_their_line(table: str, message: str, ro
         GiantStepsMtgKeys(root).items()
 
 
+def test_comments_and_titles_may_be_in_another_encoding(root: Path) -> None:
+    folder = root / "annotations"
+    table = "ID\tMANUAL KEY\tC\tCOMMENT\n5061\tD# minor\t2\tna\u00efve\n4970565\tB\u00e9 major\t2\n"
+    (folder / "annotations.txt").write_bytes(table.encode("latin-1"))
+    names = f"ID\tARTIST\tSONG TITLE\n5061\t{artist(False)}\tD\u00e9j\u00e0 vu\n4970565\tBj\u00f6rn\tx\n"
+    (folder / "beatport_metadata.txt").write_text(names, "utf-8")
+    corpus = GiantStepsMtgKeys(root)
+    first, second = corpus.items()
+    assert (first.split, corpus.load(first).labels["key"].labels) == ("val", ("D# minor",))
+    with pytest.raises(BadTrack, match=r"annotations\.txt:3: 'B\ufffd major' is no key"):
+        corpus.load(second)
+    (folder / "beatport_metadata.txt").write_bytes(names.replace("Bj\u00f6rn", "Bjorn").encode("latin-1"))
+    assert corpus.items()[0] == first
+    (folder / "beatport_metadata.txt").write_bytes(names.encode("latin-1"))
+    with pytest.raises(
+        ValueError, match=r"metadata\.txt:3: the artist 'Bj\ufffdrn' is not UTF-8; save the file as UTF-8"
+    ):
+        corpus.items()
+
+
 def test_settings_are_checked(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="min_confidence: 3 given; choose 0, 1 or 2"):
         GiantStepsMtgKeys(tmp_path, min_confidence=3)

@@ -105,11 +105,40 @@ def test_files_of_different_copies_are_found_out(root: Path) -> None:
     with pytest.raises(ValueError, match=r"binary\.npy: row 1: no voice for b/ambient.*has techno: .*different copies"):
         MagnaTagATune(root).items()
     write_won(root, first=1)
-    with pytest.raises(ValueError, match=r"train\.npy: entry 0: row 1 of .*_final\.csv:\d is not that of 0/am"):
+    with pytest.raises(
+        ValueError, match=r"binary\.npy: row 1: techno for 0/am.*csv:2 has .* and train\.npy are of diff"
+    ):
         MagnaTagATune(root).items()
     (root / "annotations_final.csv").unlink()
     write_won(root, first=3)
     with pytest.raises(ValueError, match=r"valid\.npy: entry 0: row 5 of binary\.npy, which has only 5"):
+        MagnaTagATune(root).items()
+
+
+@pytest.mark.parametrize("missing", [(), ("binary.npy",)])
+def test_another_order_of_rows_is_told_and_does_no_harm(missing: Sequence[str], root: Path) -> None:
+    rows = [(str(n), *(str(int(t in marked)) for t in TAGS), clip) for n, (clip, marked) in enumerate(CLIPS.items())]
+    write_annotations(root, [rows[1], rows[0], *rows[2:]])
+    for name in missing:
+        (root / name).unlink()
+    corpus = MagnaTagATune(root)
+    for item in corpus.items():
+        assert set(corpus.load(item).labels["tag"].labels) == CLIPS[item.track_id]
+    (remark,) = corpus.remarks()
+    assert remark.startswith(f"2 clips of the split have another row in {root / 'annotations_final.csv'} than")
+    assert MagnaTagATune(root, "full").remarks() == []
+
+
+def test_a_clip_that_is_not_annotated_needs_binary_npy(root: Path) -> None:
+    rows = [(str(n), *(str(int(t in marked)) for t in TAGS), clip) for n, (clip, marked) in enumerate(CLIPS.items())]
+    write_annotations(root, rows[1:])
+    corpus = MagnaTagATune(root)
+    assert set(corpus.load(corpus.items()[0]).labels["tag"].labels) == CLIPS[CLIP]
+    assert any(line.startswith("1 clips of the split are not in") and line.endswith(CLIP) for line in corpus.remarks())
+    (root / "binary.npy").unlink()
+    with pytest.raises(
+        ValueError, match=rf"train\.npy: entry 0: {CLIP} is not in .*annotations_final\.csv: they are of"
+    ):
         MagnaTagATune(root).items()
 
 

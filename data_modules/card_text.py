@@ -15,7 +15,7 @@ from rich.console import Console
 from data_modules import SAMPLE_RATE
 from data_modules.card import shape_of
 from data_modules.corpora.base import KINDS, SPLITS
-from data_modules.shard_writer import SUMS
+from data_modules.shard_writer import FAULTY, SUMS
 from data_modules.shards import Prepared, written_aside
 
 NAME = "card.md"
@@ -38,10 +38,14 @@ def report(out: Path, console: Console) -> None:
         console.print(f"{split:>5}: {tracks:4d} tracks, {length_h:.2f} h")
     aside = [line.split("\t") for line in (out / "set_aside.tsv").read_text().splitlines()]
     console.print(f"set aside: {len(aside)} of {prepared.card['num_items']} tracks (see {out / 'set_aside.tsv'})")
-    gaps = Counter(line.split("\t")[1] for line in (out / "gaps.tsv").read_text().splitlines())
+    gaps = [line.split("\t") for line in (out / "gaps.tsv").read_text().splitlines()]
     for kind in KINDS:
-        if gaps[kind]:
-            console.print(f"without {kind} labels: {gaps[kind]} tracks (see {out / 'gaps.tsv'})")
+        states = [line[-1] for line in gaps if line[1] == kind]
+        if states:
+            faulty = f", {states.count(FAULTY)} of them since theirs are faulty" if FAULTY in states else ""
+            console.print(
+                f"without {kind} labels: {len(states)} tracks{faulty} (why, with file and line: {out / 'gaps.tsv'})"
+            )
     if hours["train"][0]:
         # Torch takes seconds to import, which neither `--help` nor the processes that render should wait for.
         from data_modules.statistics import mel_statistics

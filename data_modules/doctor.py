@@ -31,10 +31,10 @@ _COLUMNS = (
 def doctor(corpus: Corpus, out: Path | None = None, jobs: int = 0) -> None:
     """Loads every track of a corpus and says what is wrong; nothing is changed or prepared.
 
-    Tracks that cannot be used, tracks that annotations or lists name and that are not there, tracks that are there
-    twice, labels that are doubtful (a tempo that jumps, annotations that end long before the audio), a group in two
-    splits, or another number of tracks than the data set holds are wrong. Kinds of label that a track lacks and
-    clipped audio are told, and are not.
+    Tracks that cannot be used, labels that are there and cannot be used, tracks that annotations or lists name and
+    that are not there, tracks that are there twice, labels that are doubtful (a tempo that jumps, annotations that end
+    long before the audio), a group in two splits, or another number of tracks than the data set holds are wrong. Kinds
+    of label that are not annotated and clipped audio are told, and are not.
 
     Args:
         corpus: What to look at: a name such as `tiny`, `pop909` or `folder` (an unknown name lists all) or a
@@ -116,6 +116,9 @@ def _report(
         "not as many tracks as there should be": _miscounted(corpus, len(found)),
         "annotated or listed, but not there": absent,
         "cannot be used": [f"{one.item.track_id}: {one.problem}" for one in found if one.problem is not None],
+        "labels that cannot be used": [
+            f"{one.item.track_id}: {kind}: {fault}" for one in usable for kind, fault in one.faults.items()
+        ],
         "there twice": [
             f"{found[number].item.track_id}: {_twin_line(found[number], twin)}" for number, twin in twins.items()
         ],
@@ -178,10 +181,10 @@ def _divided(items: Sequence[Item]) -> list[str]:
 
 
 def _reasons(kind: Kind, usable: Sequence[Examined]) -> list[str]:
-    """Tracks that lack a kind which others carry, with why."""
-    if not any(kind in one.kinds or kind in one.gaps for one in usable):
+    """Tracks that lack a kind which others carry, with why; not those whose labels are at fault."""
+    if not any(kind in one.kinds or kind in one.lacking for one in usable):
         return []
-    lacking = [one for one in usable if kind not in one.kinds]
+    lacking = [one for one in usable if kind not in one.kinds and kind not in one.faults]
     return [f"{one.item.track_id}: {one.gaps.get(kind, 'not annotated')}" for one in lacking]
 
 
@@ -198,7 +201,7 @@ def _show(title: str, lines: Sequence[str], colour: str, console: Console) -> No
 def _counts(corpus: Corpus, found: Sequence[Examined]) -> Table:
     """Tracks found, expected, usable and labelled, in all and by split, with their hours."""
     table = Table(show_edge=False, pad_edge=False)
-    kinds = [kind for kind in KINDS if any(kind in one.kinds or kind in one.gaps for one in found)]
+    kinds = [kind for kind in KINDS if any(kind in one.kinds or kind in one.lacking for one in found)]
     for title in ("", "found", "expected", "usable", "hours", *kinds):
         table.add_column(title, justify="right" if title else "left")
     for name in ("all", *SPLITS):
@@ -211,6 +214,12 @@ def _counts(corpus: Corpus, found: Sequence[Examined]) -> Table:
     return table
 
 
+def _state(one: Examined, doubts: Sequence[str]) -> str:
+    if one.problem is not None:
+        return "unusable"
+    return "faulty" if one.faults else "doubtful" if doubts else "good"
+
+
 def _write(found: Sequence[Examined], absent: Sequence[str], twins: Mapping[int, Examined], out: Path) -> None:
     with written_aside(out, "w") as file:
         file.write("\t".join(_COLUMNS) + "\n")
@@ -218,9 +227,9 @@ def _write(found: Sequence[Examined], absent: Sequence[str], twins: Mapping[int,
             doubts = [*one.doubts, *([_twin_line(one, twins[number])] if number in twins else [])]
             row = (
                 *(one.item.track_id, one.item.group, one.item.split),
-                "unusable" if one.problem is not None else "doubtful" if doubts else "good",
+                _state(one, doubts),
                 *(f"{one.duration_s:.3f}", " ".join(one.kinds), f"{one.silent:.4f}", f"{one.clipped:.6f}", one.audio),
-                *(one.problem or "", "; ".join(doubts), "; ".join(f"{k}: {why}" for k, why in one.gaps.items())),
+                *(one.problem or "", "; ".join(doubts), "; ".join(f"{k}: {why}" for k, why in one.lacking.items())),
             )
             file.write("\t".join(row) + "\n")
         for name in absent:

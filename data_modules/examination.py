@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_modules import SAMPLE_RATE
-from data_modules.corpora.base import KINDS, BadTrack, Corpus, Item, Kind
+from data_modules.corpora.base import KINDS, BadTrack, Corpus, Fault, Item, Kind
 from data_modules.labels import check
 from data_modules.suspicion import suspicions
 
@@ -31,7 +31,8 @@ class Examined:
     Attributes:
         problem: Why it cannot be used, in the words of `BadTrack`, on one line; None if it can.
         kinds: Kinds of label that it carries.
-        gaps: Why it lacks a kind that its corpus has.
+        gaps: Why it has no labels of a kind that its corpus has.
+        faults: What is wrong with labels that it has, by kind, so that they cannot be used.
         doubts: What is unlikely about it, a line each.
         duration_s: Length of its audio; 0 if it cannot be used.
         audio: Digest of its decoded audio, the same for two files only if they sound the same sample by sample.
@@ -43,11 +44,17 @@ class Examined:
     problem: str | None = None
     kinds: tuple[Kind, ...] = ()
     gaps: Mapping[Kind, str] = field(default_factory=dict)
+    faults: Mapping[Kind, str] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
     duration_s: float = 0.0
     audio: str = ""
     silent: float = 0.0
     clipped: float = 0.0
+
+    @property
+    def lacking(self) -> Mapping[Kind, str]:
+        """Kinds of label that its corpus has and it cannot give, for whichever reason."""
+        return {**self.faults, **self.gaps}
 
 
 def examine(corpus: Corpus, items: Sequence[Item]) -> list[Examined]:
@@ -76,7 +83,8 @@ def _examine(corpus: Corpus, item: Item) -> Examined:
     return Examined(
         item,
         kinds=tuple(kind for kind in KINDS if kind in track.labels),
-        gaps={kind: _line(reason) for kind, reason in gaps.items()},
+        gaps={kind: _line(reason) for kind, reason in gaps.items() if not isinstance(reason, Fault)},
+        faults={kind: _line(reason) for kind, reason in gaps.items() if isinstance(reason, Fault)},
         doubts=tuple(doubts),
         duration_s=duration_s,
         audio=hashlib.sha256(np.ascontiguousarray(waveform_N).tobytes()).hexdigest()[:16],

@@ -35,7 +35,7 @@ ROWS = pa.schema(
         ("origin", pa.string()),  # format, rate and channels that it was made from, as far as known
         ("licence", pa.string()),  # what the file says of itself
         ("problem", pa.string()),  # why the track was set aside; null if it is usable
-        ("gaps", pa.list_(pa.struct([("kind", pa.string()), ("reason", pa.string())]))),
+        ("gaps", pa.list_(pa.struct([("kind", pa.string()), ("reason", pa.string()), ("faulty", pa.bool_())]))),
         ("kinds", pa.list_(pa.string())),  # kinds that are annotated, even if with nothing
         (
             "labels",

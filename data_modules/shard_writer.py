@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from data_modules.blocks import FORMATS, Encoding, Format, cut_up
-from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
+from data_modules.corpora.base import BadTrack, Corpus, Fault, Item, Kind, Track
 from data_modules.index import ROWS
 from data_modules.shards import written_aside
 from data_modules.spans import Spans
@@ -27,6 +27,8 @@ _FILES = b"files"
 """Key of the metadata in a shard's index: its files with their sizes and digests, as JSON."""
 
 SUMS = "SHA256SUMS"
+FAULTY = "faulty"
+"""What ends a line of `gaps.tsv` if there are labels that cannot be used; of others it is `absent`."""
 
 
 class Shape(NamedTuple):
@@ -104,7 +106,7 @@ def merge_index(folder: Path, num_shards: int) -> list[tuple[str, str]]:
         (track, reason) of what was set aside.
     """
     aside: list[tuple[str, str]] = []
-    gaps: list[tuple[str, str, str]] = []
+    gaps: list[tuple[str, str, str, str]] = []
     sums: list[tuple[str, str]] = []
     with contextlib.ExitStack() as stack:
         writer: pq.ParquetWriter | None = None
@@ -114,7 +116,11 @@ def merge_index(folder: Path, num_shards: int) -> list[tuple[str, str]]:
             for row in table.select(["track_id", "problem", "gaps"]).to_pylist():
                 if row["problem"] is not None:
                     aside.append((row["track_id"], _line(row["problem"])))
-                gaps += [(row["track_id"], gap["kind"], _line(gap["reason"])) for gap in row["gaps"]]
+                # Shards of earlier versions do not tell which gaps are faults.
+                gaps += [
+                    (row["track_id"], gap["kind"], _line(gap["reason"]), FAULTY if gap.get("faulty") else "absent")
+                    for gap in row["gaps"]
+                ]
             sums += [(told["sha256"], name) for name, told in _files_of(index_file).items()]
             usable = table.filter(pc.is_null(table["problem"])).drop_columns(["problem", "gaps"])
             usable = usable.replace_schema_metadata(None)
@@ -216,7 +222,9 @@ def _row(
         "origin": track.origin if track else None,
         "licence": track.licence if track else None,
         "problem": problem,
-        "gaps": [{"kind": kind, "reason": gaps[kind]} for kind in sorted(gaps)],
+        "gaps": [
+            {"kind": kind, "reason": gaps[kind], "faulty": isinstance(gaps[kind], Fault)} for kind in sorted(gaps)
+        ],
         "kinds": sorted(labels),
         "labels": [
             {"kind": kind, "start_s": start_s, "end_s": end_s, "label": label}

@@ -9,7 +9,7 @@ A prepared folder holds
     shards/00000.parquet    the index of that shard; written last, so that it marks the shard as done
     SHA256SUMS              of the shard files, for `sha256sum -c`
     set_aside.tsv           tracks that could not be used, each with its reason
-    gaps.tsv                tracks that lack a kind of label, with kind and reason
+    gaps.tsv                tracks that lack a kind of label: the kind, the reason, and whether it is absent or faulty
     mel/*.json              mel statistics, by mel settings
 """
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from data_modules.corpora.base import BadTrack
+from data_modules.corpora.base import Absent, BadTrack
 from data_modules.corpora.beat_files import count_in_bars
 from data_modules.corpora.label_maps import packaged
 from data_modules.corpora.label_rows import OVERRUN_S, Label, number, rows, spans
@@ -41,7 +41,7 @@ def read_beats(path: Path, duration_s: float) -> Spans:
         if position != _NO_BEAT:
             kept.append((row.source, number(row.fields[0], row.source) / _PER_S, position == _DOWNBEAT))
     if not kept:
-        raise BadTrack(f"{path}: says that there are no beats")
+        raise Absent(f"{path}: says that there are no beats")
     positions = count_in_bars([is_downbeat for _, _, is_downbeat in kept])
     labels = (Label(source, at, at, label) for (source, at, _), label in zip(kept, positions, strict=True))
     return spans("beat", labels, duration_s)

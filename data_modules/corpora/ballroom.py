@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data_modules.corpora import group_splits
 from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, files_below
-from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
+from data_modules.corpora.base import Absent, BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.beat_files import SUFFIXES, read_beats
 from data_modules.corpora.labelled_audio import gaps_of, load_labelled
 from data_modules.corpora.notes import split_note
@@ -136,7 +136,7 @@ class Ballroom(Corpus):
 
     def _beats(self, track: str, duration_s: float) -> Spans:
         if track not in self._files:
-            raise BadTrack(f"{self.annotations or self.root}: no file of beats for {track}")
+            raise Absent(f"{self.annotations or self.root}: no file of beats for {track}")
         return read_beats(self._files[track], duration_s)
 
     @cached_property
@@ -171,7 +171,7 @@ def _track(name: str) -> str | None:
 def _dance(path: Path) -> str:
     dance = _DANCES.get(path.parent.name.lower())
     if dance is None:
-        raise BadTrack(f"{path}: {path.parent.name!r} is no folder of a dance: {', '.join(_DANCES)}")
+        raise Absent(f"{path}: {path.parent.name!r} is no folder of a dance: {', '.join(_DANCES)}")
     return dance
 
 

@@ -27,8 +27,29 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 """
 
 
+class Fault(str):
+    """A reason in `Corpus.gaps` that is a fault: there are labels, and they cannot be used."""
+
+    __slots__ = ()
+
+
 class BadTrack(ValueError):
-    """A track that cannot be used: the message says which file and why. `prepare` sets it aside and counts it."""
+    """A track that cannot be used: the message says which file and why. `prepare` sets it aside and counts it.
+
+    A reader of one kind of label raises it, too; a corpus that can do without that kind makes a gap of it.
+    """
+
+    def as_gap(self) -> str:
+        """What `Corpus.gaps` says where only one kind of label is lost."""
+        return Fault(self)
+
+
+class Absent(BadTrack):
+    """Labels that are not there, or whose file says that there are none: nothing is at fault."""
+
+    def as_gap(self) -> str:
+        """See `BadTrack.as_gap`."""
+        return str(self)
 
 
 @dataclass(frozen=True)
@@ -103,7 +124,10 @@ class Corpus(abc.ABC):
         return None
 
     def gaps(self, item: Item) -> Mapping[Kind, str]:
-        """Why a track lacks a kind of label that its corpus has, by kind; asked after `load`."""
+        """Why a track lacks a kind of label that its corpus has, by kind; asked after `load`.
+
+        A reason that is a `Fault` says that there are such labels, and what is wrong with them.
+        """
         return {}
 
     @abc.abstractmethod

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_modules.corpora.base import BadTrack
+from data_modules.corpora.base import Absent, BadTrack
 from data_modules.corpora.label_rows import Label, Row, number, rows, spans
 from data_modules.spans import Spans
 
@@ -45,7 +45,7 @@ def read_beats(path: Path, duration_s: float) -> Spans:
     kept = [(row, number(row.fields[0], row.source)) for row in rows(path)]
     kept = [(row, time_s) for row, time_s in kept if time_s != _NO_BEAT]
     if not kept:
-        raise BadTrack(f"{path}: says that there are no beats")
+        raise Absent(f"{path}: says that there are no beats")
     positions = _positions([row for row, _ in kept])
     labels = (Label(row.source, at, at, label) for (row, at), label in zip(kept, positions, strict=True))
     return spans("beat", labels, duration_s)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_modules.corpora.base import BadTrack
+from data_modules.corpora.base import Absent, BadTrack
 from data_modules.corpora.beat_files import count_in_bars
 from data_modules.corpora.label_rows import Label, number, spans
 from data_modules.spans import Spans
@@ -32,12 +32,11 @@ def read_beats(path: Path, duration_s: float) -> Spans:
 
     Raises:
         BadTrack: The file cannot be read so, holds no beats, or has a downbeat where there is no beat; times
-            that fall, are no numbers, or lie outside the audio. The message names the file, and the place of a
-            beat in its list in place of a line.
+            that fall, are no numbers, or lie outside the audio. The message names the file and the observation.
     """
     beats_s, downbeats_s = _times_s(path, "beat"), _times_s(path, "downbeat")
     if not beats_s:
-        raise BadTrack(f"{path}: holds no annotation of type 'beat'")
+        raise Absent(f"{path}: holds no annotation of type 'beat'")
     is_downbeat = np.zeros(len(beats_s), dtype=bool)
     for at_s in downbeats_s:
         nearest = int(np.argmin(np.abs(np.asarray(beats_s) - at_s)))
@@ -45,9 +44,8 @@ def read_beats(path: Path, duration_s: float) -> Spans:
             raise BadTrack(f"{path}: there is a downbeat but no beat at {at_s:.3f} s")
         is_downbeat[nearest] = True
     positions = count_in_bars(is_downbeat.tolist())
-    found = (
-        Label(f"{path}:{i}", at, at, label) for i, (at, label) in enumerate(zip(beats_s, positions, strict=True), 1)
-    )
+    places = enumerate(zip(beats_s, positions, strict=True), start=1)
+    found = (Label(_source(path, "beat", place), at, at, label) for place, (at, label) in places)
     return spans("beat", found, duration_s)
 
 
@@ -58,4 +56,8 @@ def _times_s(path: Path, kind: str) -> list[float]:
         times = [str(observation["time"]) for observations in data[:1] for observation in observations]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadTrack(f"{path}: cannot be read as a JAMS file of GTZAN-Rhythm ({error!r})") from error
-    return [number(text, f"{path}:{place}") for place, text in enumerate(times, start=1)]
+    return [number(text, _source(path, kind, place)) for place, text in enumerate(times, start=1)]
+
+
+def _source(path: Path, kind: str, place: int) -> str:
+    return f"{path}: {kind}, observation {place}"

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from data_modules.corpora.base import BadTrack
+from data_modules.corpora.base import Absent
 from data_modules.corpora.lab_files import read_events
 from data_modules.corpora.label_rows import Label
 
@@ -19,10 +19,10 @@ def header(path: Path) -> dict[str, str]:
     """What the comments at the top say: title, artist, metre, tonic.
 
     Raises:
-        BadTrack: There is no such file.
+        Absent: There is no such file.
     """
     if not path.is_file():
-        raise BadTrack(f"{path}: no such file")
+        raise Absent(f"{path}: no such file")
     return dict(_HEADER.findall(path.read_bytes().decode("utf-8-sig", errors="replace").replace("\r\n", "\n")))
 
 
@@ -41,16 +41,19 @@ def read_sections(path: Path, duration_s: float) -> list[Label]:
         BadTrack: There is no such file, or a line does not begin with a time.
     """
     starts: list[Label] = []
-    end_s = duration_s
+    end: Label | None = None
     for row in read_events(path):
         words = [word.strip() for word in row.label.split("|")[0].split(",")]
         words = [word for word in words if word and not re.fullmatch(r"\(.*|.*\)|->|x\d+", word)]
         if not words:
             continue
         if words[0].lower() == "end":
-            end_s = row.start_s
+            end = row
             break
         function = next((word for word in words if not _LETTER.fullmatch(word)), words[0])
         starts.append(replace(row, label=function))
-    ends_s = [row.start_s for row in starts[1:]] + [max(end_s, starts[-1].start_s)] if starts else []
-    return [replace(row, end_s=end_s) for row, end_s in zip(starts, ends_s, strict=True)]
+    closed = [
+        replace(row, end_s=following.start_s, end_source=following.source)
+        for row, following in zip(starts, [*starts[1:], *([end] if end else [])], strict=False)
+    ]
+    return [*closed, *(replace(row, end_s=max(duration_s, row.start_s)) for row in starts[len(closed) :])]

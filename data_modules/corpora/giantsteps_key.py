@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import final
 
@@ -15,7 +16,7 @@ from data_modules import SAMPLE_RATE
 from data_modules.audio import SUFFIXES, read_audio
 from data_modules.corpora import audio_files, key_labels
 from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
-from data_modules.corpora.label_rows import Label, number, spans
+from data_modules.corpora.label_rows import Label, number, spans, text_of
 from data_modules.corpora.remarks import without_audio
 from data_modules.spans import Spans
 
@@ -111,13 +112,9 @@ def read_key(path: Path, duration_s: float) -> Spans:
     Raises:
         BadTrack: The file is missing or no text; what it holds is no key, or lies outside the track.
     """
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadTrack(f"{path}: cannot be read ({error})") from error
-    rows = _rows(text, path)
-    ends_s = [row.start_s for row in rows[1:]] + [duration_s]
-    return spans("key", (replace(row, end_s=end_s) for row, end_s in zip(rows, ends_s, strict=True)), duration_s)
+    rows = _rows(text_of(path), path)
+    closed = [replace(row, end_s=following.start_s, end_source=following.source) for row, following in pairwise(rows)]
+    return spans("key", [*closed, replace(rows[-1], end_s=duration_s)], duration_s)
 
 
 def _rows(text: str, path: Path) -> list[Label]:

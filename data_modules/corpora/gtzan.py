@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data_modules.corpora import beat_jams, group_splits
 from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, files_below
-from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
+from data_modules.corpora.base import Absent, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.beat_files import SUFFIXES, read_beats
 from data_modules.corpora.labelled_audio import gaps_of, load_labelled
 from data_modules.corpora.notes import split_note
@@ -102,7 +102,7 @@ class Gtzan(Corpus):
     def _beats(self, track: str, duration_s: float) -> Spans:
         path = self._files.get(track)
         if path is None:
-            raise BadTrack(f"{self.annotations or self.root}: no file of beats for {track}")
+            raise Absent(f"{self.annotations or self.root}: no file of beats for {track}")
         return (beat_jams.read_beats if path.suffix == ".jams" else read_beats)(path, duration_s)
 
     @cached_property

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from data_modules.corpora.base import BadTrack, Kind
+from data_modules.corpora.base import Absent, BadTrack, Kind
 from data_modules.corpora.key_labels import harte_key
 from data_modules.corpora.lab_files import relabelled, spans_of
 from data_modules.corpora.label_maps import FunctionMap
@@ -101,7 +101,7 @@ def jams_package() -> ModuleType:
 
 def _spans(kind: Kind, annotation: Any, path: Path, label_map: Path | None, duration_s: float) -> Spans:
     if not len(annotation.data):
-        raise BadTrack(f"{path}: {annotation.namespace}: the annotation holds no observations")
+        raise Absent(f"{path}: {annotation.namespace}: the annotation holds no observations")
     rows: Iterable[Label] = _rows(annotation, path, is_event=kind == "beat")
     if kind == "section":
         rows = _sections(list(rows), str(annotation.namespace), label_map)

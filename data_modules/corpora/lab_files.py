@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_modules.corpora.base import BadTrack, Kind
-from data_modules.corpora.label_rows import OVERRUN_S, Label, Row, is_number, number, rows, spans
+from data_modules.corpora.label_rows import OVERRUN_S, Label, is_number, number, rows, spans
 from data_modules.spans import Spans
 
 ROUNDING_S = 0.01
@@ -24,10 +24,10 @@ def read_events(path: Path) -> list[Label]:
     """Rows of `time label`, as instants; the label is all that follows the time, empty if nothing does.
 
     Raises:
-        BadTrack: There is no such file, it cannot be read, or it holds no such line.
+        BadTrack: There is no such file (then `Absent`), it cannot be read, or it holds no such line.
     """
     events = []
-    for source, (time, *rest) in _rows(path, 2):
+    for source, (time, *rest) in rows(path, r"\s+", 2):
         time_s = number(time, source, is_time=True)
         events.append(Label(source, time_s, time_s, "".join(rest)))
     return events
@@ -37,10 +37,10 @@ def read_intervals(path: Path) -> list[Label]:
     """Rows of `start end label`, apart by tabs or spaces; empty columns are passed over, the label is the rest.
 
     Raises:
-        BadTrack: There is no such file, it cannot be read, or it holds no such line.
+        BadTrack: There is no such file (then `Absent`), it cannot be read, or it holds no such line.
     """
     intervals = []
-    for source, fields in _rows(path, 3):
+    for source, fields in rows(path, r"\s+", 3):
         if len(fields) < 3:
             raise BadTrack(f"{source}: expected `start end label`, got {' '.join(fields)!r}")
         start_s, end_s = (number(field, source, is_time=True) for field in fields[:2])
@@ -66,7 +66,7 @@ def read_boundaries(path: Path, duration_s: float) -> list[Label]:
         duration_s: Where the last section ends if no row says so.
 
     Raises:
-        BadTrack: There is no such file, it cannot be read, it holds no such line, or times fall.
+        BadTrack: There is no such file (then `Absent`), it cannot be read, it holds no such line, or times fall.
     """
     starts = read_events(path)
     sections = []
@@ -75,10 +75,11 @@ def read_boundaries(path: Path, duration_s: float) -> list[Label]:
             raise BadTrack(f"{row.source}: expected `time label`, got a time alone")
         if row.label.lower() == "end":
             continue
-        end_s = starts[at + 1].start_s if at + 1 < len(starts) else max(duration_s, row.start_s)
+        following = starts[at + 1] if at + 1 < len(starts) else None
+        end_s, end_source = (following.start_s, following.source) if following else (max(duration_s, row.start_s), "")
         if not end_s >= row.start_s:
-            raise BadTrack(f"{starts[at + 1].source}: times must rise, but {end_s} s comes after {row.start_s} s")
-        sections.append(replace(row, end_s=end_s))
+            raise BadTrack(f"{end_source}: times must rise, but {end_s} s comes after {row.start_s} s")
+        sections.append(replace(row, end_s=end_s, end_source=end_source))
     return sections
 
 
@@ -94,7 +95,7 @@ def relabelled(labels: Iterable[Label], label_of: Callable[[str, str], str | Non
 
 
 def spans_of(kind: Kind, labels: Iterable[Label], duration_s: float) -> Spans:
-    """Checked spans from rows: rows without length are dropped, small overlaps and overruns are cut.
+    """Checked spans from rows: those without length are dropped, small overlaps and overruns are cut; beats as `spans`.
 
     Args:
         kind: Of the labels.
@@ -104,25 +105,20 @@ def spans_of(kind: Kind, labels: Iterable[Label], duration_s: float) -> Spans:
     Raises:
         BadTrack: Times that fall or lie outside the audio, or a label that its kind does not know.
     """
-    return spans(kind, _trimmed(kind, labels, duration_s), duration_s)
+    return spans(kind, labels if kind == "beat" else _trimmed(kind, labels, duration_s), duration_s)
 
 
 def _trimmed(kind: Kind, labels: Iterable[Label], duration_s: float) -> list[Label]:
     kept: list[Label] = []
     previous_s = -math.inf
     for row in labels:
-        start_s, end_s = row.start_s, row.end_s
+        start_s, end_s, end_source = row.start_s, row.end_s, row.end_source or row.source
         if end_s < start_s:
-            raise BadTrack(f"{row.source}: {kind}: ends at {end_s} s, before it starts at {start_s} s")
+            raise BadTrack(f"{end_source}: {kind}: ends at {end_s} s, before it starts at {start_s} s")
         if end_s > duration_s + OVERRUN_S:
-            raise BadTrack(f"{row.source}: {kind}: beyond the end of the audio, {end_s} s of {duration_s:.3f} s")
-        if start_s < previous_s - (0 if kind == "beat" else ROUNDING_S) or (kind == "beat" and start_s == previous_s):
+            raise BadTrack(f"{end_source}: {kind}: beyond the end of the audio, {end_s} s of {duration_s:.3f} s")
+        if start_s < previous_s - ROUNDING_S:
             raise BadTrack(f"{row.source}: {kind}: times must rise, but {start_s} s comes after {previous_s} s")
-        if kind == "beat":
-            previous_s = start_s
-            if start_s <= duration_s:
-                kept.append(row)
-            continue
         end_s = min(end_s, duration_s)
         if end_s <= start_s:
             continue
@@ -133,9 +129,3 @@ def _trimmed(kind: Kind, labels: Iterable[Label], duration_s: float) -> list[Lab
         kept.append(replace(row, end_s=end_s))
         previous_s = end_s
     return kept
-
-
-def _rows(path: Path, most_columns: int) -> Iterable[Row]:
-    if not path.is_file():
-        raise BadTrack(f"{path}: no such file")
-    return rows(path, r"\s+", most_columns)

@@ -47,7 +47,7 @@ def gaps_of(corpus: Corpus, item: Item, told: Mapping[str, Mapping[Kind, str]]) 
 
 
 def read_labels(readers: Mapping[Kind, Reader], duration_s: float) -> tuple[dict[Kind, Spans], dict[Kind, str]]:
-    """The labels by kind, and by kind the reason for those that cannot be read.
+    """The labels by kind, and by kind the reason for those that are lacking, as in `Corpus.gaps`.
 
     Args:
         readers: By kind.
@@ -59,5 +59,5 @@ def read_labels(readers: Mapping[Kind, Reader], duration_s: float) -> tuple[dict
         try:
             labels[kind] = read(duration_s)
         except BadTrack as problem:
-            gaps[kind] = str(problem)
+            gaps[kind] = problem.as_gap()
     return labels, gaps

@@ -13,7 +13,7 @@ import numpy as np
 import pretty_midi
 from mido import KeySignatureError
 
-from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
+from data_modules.corpora.base import Absent, BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.label_rows import Label, Row, number, rows, spans
 from data_modules.corpora.other_soundfont import take_soundfont
 from data_modules.corpora.pop909_form import Bars, bars_of, melody_of, sections_of
@@ -162,15 +162,15 @@ def _labels(folder: Path, midi: pretty_midi.PrettyMIDI, duration_s: float) -> tu
         )
         bars = beats
     except BadTrack as error:
-        gaps["beat"] = str(error)
+        gaps["beat"] = error.as_gap()
     try:
         labels["chord"] = _spans("chord", _intervals(folder / "chord_midi.txt"), duration_s)
     except BadTrack as error:
-        gaps["chord"] = str(error)
+        gaps["chord"] = error.as_gap()
     try:
         path = folder / "key_audio.txt"
         if bars is None:
-            raise BadTrack(f"{path}: is in the time of the recording, and no beats say how that relates to the MIDI")
+            raise Absent(f"{path}: is in the time of the recording, and no beats say how that relates to the MIDI")
         first = _table(folder / "beat_audio.txt", 2)[0]
         shift_s = float(bars.times_s[0]) - number(first.fields[0], first.source, is_time=True)
         keys = [
@@ -179,16 +179,16 @@ def _labels(folder: Path, midi: pretty_midi.PrettyMIDI, duration_s: float) -> tu
         ]
         labels["key"] = _spans("key", keys, duration_s)
     except BadTrack as error:
-        gaps["key"] = str(error)
+        gaps["key"] = error.as_gap()
     try:
         path = folder / "human_label1.txt"
         if bars is None:
-            raise BadTrack(f"{path}: counts in bars, and there are no beats")
+            raise Absent(f"{path}: counts in bars, and there are no beats")
         (row,) = _table(path, 1)[:1]
         sections = sections_of(row.fields[0], bars, melody_of(midi, bars), row.source)
         labels["section"] = _spans("section", [Label(row.source, *section) for section in sections], duration_s)
     except BadTrack as error:
-        gaps["section"] = str(error)
+        gaps["section"] = error.as_gap()
     return labels, gaps
 
 

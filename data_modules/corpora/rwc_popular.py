@@ -10,7 +10,7 @@ from pathlib import Path
 from data_modules.corpora import group_splits
 from data_modules.corpora.aist_files import read_beats, read_chords, read_sections
 from data_modules.corpora.audio_files import AUDIO_SUFFIXES, annotations_below, files_below
-from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
+from data_modules.corpora.base import Absent, BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.labelled_audio import Reader, gaps_of, load_labelled
 from data_modules.corpora.notes import split_note
 from data_modules.corpora.remarks import missing
@@ -102,7 +102,7 @@ class RwcPopular(Corpus):
     def _labels(self, kind: Kind, track: str, duration_s: float) -> Spans:
         suffix, read = _READERS[kind]
         if track not in self._files[kind]:
-            raise BadTrack(f"{self.annotations or self.root}: no file {suffix} for {track}")
+            raise Absent(f"{self.annotations or self.root}: no file {suffix} for {track}")
         return read(self._files[kind][track], duration_s)
 
     def _group(self, track: str) -> str:

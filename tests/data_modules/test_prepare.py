@@ -176,9 +176,9 @@ def test_gaps_and_remarks_are_said(
     prepare(_Patchy(), tmp_path / "data", jobs=1)
     said = capsys.readouterr().out
     assert "patchy: two [old] files" in said
-    assert "without key labels: 4 tracks" in said
+    assert "without key labels: 4 tracks (why, with file and line: " in said
     lines = (tmp_path / "data" / "gaps.tsv").read_text().splitlines()
-    assert lines == [f"song{number}\tkey\tlost at sea" for number in range(4)]
+    assert lines == [f"song{number}\tkey\tlost at sea\tabsent" for number in range(4)]
     assert all("key" not in entry.labels for entry in Prepared(tmp_path / "data").split("train"))
 
 

@@ -51,7 +51,9 @@ def test_times_alone(tmp_path: Path) -> None:
         ("1.0 1\n0.5 2\n", r"a\.beats:2: beat: times must rise"),
         ("1.0 1\n1.0 2\n", r"a\.beats:2: beat: times must rise"),
         ("# c\n1.0 1\nnan 2\n", r"a\.beats:3: 'nan' is not a finite number"),
-        ("1.0 1\n10.2 2\n", r"a\.beats:2: beat: a time beyond the end of the track, 10\.200 s of 10\.000 s"),
+        ("1.0 1\n10.2 2\n11.2 3\n", r"a\.beats:3: beat: a time beyond the end of the track, 11\.200 s of 10\.000 s"),
+        ("1.0 1\n10.3 2\n9.5 1\n", r"a\.beats:3: beat: times must rise, but 9\.500 s"),
+        ("10.2 1\n10.7 2\n", r"a\.beats:1: beat: a time beyond the end of the track"),
         ("-0.5 1\n", r"a\.beats:1: beat: a time before the start"),
         ("one 1\n", r"a\.beats:1: 'one' is no number"),
         ("1.0 1\n2.0 0\n", r"a\.beats:2: expected a position in the bar from 1, got '0'"),
@@ -67,6 +69,10 @@ def test_times_alone(tmp_path: Path) -> None:
 def test_faults_name_file_and_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(BadTrack, match=message):
         read(tmp_path, text)
+
+
+def test_beats_a_little_after_the_audio_are_left_out(tmp_path: Path) -> None:
+    assert read(tmp_path, "9.5 4\n10.0 1\n10.001 2\n10.6 3\n11.0 4\n") == [(9.5, "4"), (10.0, "1")]
 
 
 @given(text=st.text(st.sampled_from("019.-e\t \r\n#?n"), max_size=40))

@@ -19,9 +19,9 @@ def test_positions_are_counted_from_the_downbeats(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (jams_text([1.0, 0.5], []), r"a\.jams:2: beat: times must rise"),
-        (jams_text([0.5, float("nan")], []), r"a\.jams:2: 'nan' is not a finite number"),
-        (jams_text([0.5, 4.0], []), r"a\.jams:2: beat: a time beyond the end"),
+        (jams_text([1.0, 0.5], []), r"a\.jams: beat, observation 2: beat: times must rise"),
+        (jams_text([0.5, float("nan")], []), r"a\.jams: beat, observation 2: 'nan' is not a finite number"),
+        (jams_text([0.5, 4.5], []), r"a\.jams: beat, observation 2: beat: a time beyond the end"),
         (jams_text([0.5, 1.0], [0.7]), r"a\.jams: there is a downbeat but no beat at 0\.700 s"),
         (jams_text([], [0.7]), r"a\.jams: holds no annotation of type 'beat'"),
         ("{}", r"a\.jams: cannot be read as a JAMS file"),

@@ -57,7 +57,7 @@ def test_artists_of_the_index_and_other_chords(tmp_path: Path) -> None:
         ({"full": "0.0\t1.0\tN\n1.0\t1.9\tC:jazz\n"}, "chord", "full.lab:2: chord at 1.000 s: 'C:jazz' is no chord"),
         ({"full": "0.0\t1.0\tN\n0.5\t1.9\tC\n"}, "chord", "full.lab:2: chord: times must rise"),
         ({"salami_chords": "0.0\tA, kazoo, | N |\n1.9\tend\n"}, "section", "salami_chords.txt:1: no function is known"),
-        ({"salami_chords": "0.0\tA, verse\n30\tend\n"}, "section", "salami_chords.txt:1: section: beyond the end"),
+        ({"salami_chords": "0.0\tA, verse\n30\tend\n"}, "section", "salami_chords.txt:2: section: beyond the end"),
     ],
 )
 def test_a_bad_label_masks_its_kind(tmp_path: Path, files: dict[str, str], kind: str, message: str) -> None:

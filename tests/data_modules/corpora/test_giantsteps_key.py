@@ -103,6 +103,7 @@ def test_formats(text: str, rows: list[tuple[float, float, str]], tmp_path: Path
         ("key nan E minor", r"1\.LOFI\.key:1: a time is not a finite number: 'nan'"),
         ("key 4 E minor\nkey 2 G major", r"1\.LOFI\.key:2: times must rise, but 2 s follows 4 s"),
         ("key -1 E minor", r"1\.LOFI\.key:1: key: a time before the start of the track"),
+        ("key 0 E minor\nkey 10 G major", r"1\.LOFI\.key:2: key: a time beyond the end of the track, 10\.000 s"),
         ("key 10 E minor", r"1\.LOFI\.key:1: key: the span at 10\.000 s does not end after it starts"),
         (HEADER, r"1\.LOFI\.key: holds no key"),
         ("", r"1\.LOFI\.key: holds no key"),
@@ -115,9 +116,9 @@ def test_bad_annotations_are_named_with_their_line(text: str, message: str, tmp_
 
 def test_what_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "1.LOFI.key").write_bytes(b"\xff\xfeE")
-    with pytest.raises(BadTrack, match=r"1\.LOFI\.key: cannot be read"):
+    with pytest.raises(BadTrack, match=r"1\.LOFI\.key:1: cannot be read, for it is not UTF-8"):
         read_key(tmp_path / "1.LOFI.key", 9.0)
-    with pytest.raises(BadTrack, match=r"2\.LOFI\.key: cannot be read"):
+    with pytest.raises(BadTrack, match=r"2\.LOFI\.key: no such file"):
         read_key(tmp_path / "2.LOFI.key", 9.0)
 
 

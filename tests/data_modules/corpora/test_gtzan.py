@@ -127,3 +127,5 @@ def test_a_corpus_for_test_alone_can_be_prepared(root: Path, capsys: pytest.Capt
     assert [sorted(entry.labels) for entry in entries] == [["beat", "tag"], ["tag"], ["beat", "tag"]]
     gap = (root / "out/gaps.tsv").read_text()
     assert gap.startswith("jazz.00053\tbeat\t") and "jazz.00053.beats:2: beat: times must rise" in gap
+    assert gap.endswith("\tfaulty\n")
+    assert "without beat labels: 1 tracks, 1 of them since theirs are faulty" in printed

@@ -50,7 +50,7 @@ def test_faults_set_a_track_aside_with_file_and_line(root: Path) -> None:
     with pytest.raises(BadTrack, match=r"002\.beats: says that there are no beats"):
         corpus.load(second)
     (root / "annotations/beats/003.beats").unlink()
-    with pytest.raises(BadTrack, match=r"003\.beats: cannot be read"):
+    with pytest.raises(BadTrack, match=r"003\.beats: no such file"):
         corpus.load(third)
     with pytest.raises(BadTrack, match="003: its audio or its file of beats is no longer there"):
         Hainsworth(root).load(third)

@@ -116,7 +116,7 @@ def test_a_split_file(tmp_path: Path) -> None:
     [
         ({"segments": "0.0 intro\n1.0 kazoo\n1.8 end\n"}, "section", "0001_song.txt:2: no function is known"),
         ({"segments": "0.0 intro\n1.0 verse\n0.5 end\n"}, "section", "0001_song.txt:3: times must rise"),
-        ({"segments": "0.0 intro\n1.0 verse\n7.5 end\n"}, "section", "0001_song.txt:2: section: beyond the end"),
+        ({"segments": "0.0 intro\n1.0 verse\n7.5 end\n"}, "section", "0001_song.txt:3: section: beyond the end"),
         ({"beats": "0.0\t1\t1\n0.0\t2\t1\n"}, "beat", "0001_song.txt:2: beat: times must rise"),
         ({"beats": "0.0\t1\t1\n0.5\n"}, "beat", "0001_song.txt:2: expected `time beat bar`"),
         ({"beats": "inf\t1\t1\n"}, "beat", "0001_song.txt:1: a time is not a finite number"),

@@ -108,7 +108,7 @@ def test_songs_without_audio_and_audio_without_annotation_are_named(tmp_path: Pa
     ("folder", "content", "kind", "message"),
     [
         ("beat", "0.5 1\n0.4 2\n", "beat", r"\.txt:2: beat: times must rise"),
-        ("beat", "0.5 1\n9.5 2\n", "beat", r"\.txt:2: beat: beyond the end of the audio"),
+        ("beat", "0.5 1\n9.5 2\n", "beat", r"\.txt:2: beat: a time beyond the end of the track"),
         ("beat", "0.5 one\n", "beat", r"\.txt:1: beat at 0\.500 s: 'one' is no position"),
         ("chordlab", "0 1 N\n1 1.5 C:weird\n", "chord", r"\.lab:2: chord at 1\.000 s: 'C:weird' is no chord"),
         ("chordlab", "0 1 N\n1 nan C\n", "chord", r"\.lab:2: a time is not a finite number"),

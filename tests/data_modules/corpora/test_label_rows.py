@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sounds import write_text
 
-from data_modules.corpora.base import BadTrack
+from data_modules.corpora.base import Absent, BadTrack
 from data_modules.corpora.label_rows import Label, Row, number, rows, spans
 
 
@@ -16,14 +16,22 @@ def test_comments_blank_lines_and_line_ends(tmp_path: Path, end: str) -> None:
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(BadTrack, match=r"absent\.txt: cannot be read"):
+    with pytest.raises(Absent, match=r"absent\.txt: no such file"):
         list(rows(tmp_path / "absent.txt"))
     for text in ("", "\n\n", "# only a comment\n"):
         with pytest.raises(BadTrack, match=r"a\.txt: is empty"):
             list(rows(write_text(tmp_path / "a.txt", text)))
-    (tmp_path / "b.txt").write_bytes(b"1.0\xff\n")
-    with pytest.raises(BadTrack, match=r"b\.txt: cannot be read"):
-        list(rows(tmp_path / "b.txt"))
+    with pytest.raises(BadTrack, match="cannot be read") as refused:
+        list(rows(tmp_path))
+    assert not isinstance(refused.value, Absent)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_a_byte_that_is_not_utf8_has_its_line(tmp_path: Path, end: bytes) -> None:
+    path = tmp_path / "b.txt"
+    path.write_bytes(end.join([b"\xef\xbb\xbf1.0", b"", b"2.0 caf\xe9", b"3.0"]))
+    with pytest.raises(BadTrack, match=r"b\.txt:3: cannot be read, for it is not UTF-8"):
+        list(rows(path))
 
 
 def test_numbers() -> None:

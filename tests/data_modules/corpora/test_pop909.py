@@ -124,7 +124,7 @@ def test_what_is_missing_is_said_and_the_rest_is_used(tmp_path: Path) -> None:
     assert set(corpus.load(item).labels) == {"beat", "tag"}
     gaps = corpus.gaps(item)
     assert set(gaps) == {"section", "chord", "key"}
-    assert "human_label1.txt: cannot be read" in gaps["section"]
+    assert "human_label1.txt: no such file" in gaps["section"]
     assert "'H:maj' is no chord" in gaps["chord"]
     assert "key_audio.txt:1: expected 3 columns, got '1.0 C:maj'" in gaps["key"]
 

@@ -76,7 +76,7 @@ def test_the_second_annotator_where_there_is_one(tmp_path: Path) -> None:
     [
         ("0.0\tIntro\n1.0\tKazoo\n1.9\tEnd", "textfile1_functions.txt:2: no function is known for the section 'Kazoo'"),
         ("0.0\tIntro\nNaN\tVerse\n1.9\tEnd", "textfile1_functions.txt:2: a time is not a finite number"),
-        ("0.0\tIntro\n1.0\tVerse\n19\tEnd", "textfile1_functions.txt:2: section: beyond the end of the audio"),
+        ("0.0\tIntro\n1.0\tVerse\n19\tEnd", "textfile1_functions.txt:3: section: beyond the end of the audio"),
         ("1.0\tIntro\n0.5\tEnd", "textfile1_functions.txt:2: times must rise"),
     ],
 )

@@ -152,6 +152,7 @@ def test_one_gpu_trains_in_bfloat16_and_compiled(parser: jsonargparse.ArgumentPa
     config = parsed(parser, headline, hardware / "one_gpu.yaml", more=("--data.root", "unused"))
     assert (config.trainer.precision, config.model.init_args.compile_backend) == ("bf16-mixed", "inductor")
     several = parsed(parser, headline, hardware / "ddp.yaml", more=("--data.root", "unused"))
+    assert config.trainer.benchmark and several.trainer.benchmark, "shapes are fixed"
     assert several.trainer.sync_batchnorm and several.model.init_args.compile_backend is None, "one excludes the other"
 
 

@@ -12,9 +12,11 @@ from rich.console import Console
 from musicfm_pl.bench.figures import Figure, circumstances, report, write
 from musicfm_pl.bench.inference import evaluating, inference, long_audio, quantizer
 from musicfm_pl.bench.memory import memory
+from musicfm_pl.bench.precision import Precision
 from musicfm_pl.bench.sizes import RATES, SIZES
+from musicfm_pl.bench.step import GRADIENT_CLIP, LEFT_OUT
 from musicfm_pl.bench.timing import Timed
-from musicfm_pl.bench.train import GRADIENT_CLIP, LEFT_OUT, Precision, Training, train
+from musicfm_pl.bench.train import Training, train
 from musicfm_pl.costs.cards import peak_of_device
 
 What = Literal["memory", "quantizer", "inference", "long_audio", "train"]
@@ -41,6 +43,8 @@ def bench(
 
     The public way is HF transformers' Wav2Vec2ConformerEncoder behind the residual conv front end, with logits of all
     frames and a quantizer by distances. Figures are medians, with quartiles; they go to the console and to a file.
+    On a GPU cuDNN chooses its algorithms by trying them, for both ways, and training has its peak of memory: that of
+    "ours, bf16" is what `musicfm plan` foretells of the same size, clip and batch, without its reserve.
 
     Args:
         what: Of train, inference, quantizer, long_audio, memory (counted, needs no GPU); all if not given.
@@ -56,7 +60,8 @@ def bench(
         budget_s: No round of a comparison begins after so many seconds, but there are three.
         compiled: Train ours compiled too; if not given, on a GPU.
         precisions: Of training steps, the baseline's first, such as fp32 alone where bf16 is slow; if not given fp32
-            and bf16 on CPU, and tf32 too on a GPU.
+            and bf16 on CPU, and tf32 too on a GPU. fp32 is as published: products and convolutions in float32; tf32
+            has both in TF32. torch's own default is neither: convolutions in TF32, products in float32.
         peak_tflops: Of the device in bfloat16, to state model FLOPs utilisation against; if not given what the maker
             states, where the GPU is known.
         out: The file to write.
@@ -75,11 +80,13 @@ def bench(
     found = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     where, timed = torch.device(found), Timed(rounds, budget_s)
     on_gpu = where.type == "cuda"
+    if on_gpu:
+        torch.backends.cudnn.benchmark = True  # as in experiments/axes/hardware/: shapes are fixed
     training = Training(
         clip_s,
         rate_hz,
         batches or ([8, 32, 64] if on_gpu else [4]),
-        on_gpu if compiled is None else compiled,
+        "inductor" if (on_gpu if compiled is None else compiled) else None,
         [precisions] if isinstance(precisions, str) else precisions or [],
         peak_of_device(torch.cuda.get_device_name(where)) if peak_tflops is None and on_gpu else peak_tflops,
     )
@@ -107,7 +114,8 @@ def bench(
     console = Console(stderr=True)
     settings = {"clip_s": clip_s, "rate_hz": rate_hz, "rounds": rounds, "budget_s": budget_s, "minutes": minutes}
     training_settings = {"gradient_clip": GRADIENT_CLIP, "left_out_of_training_steps": LEFT_OUT}
-    about = circumstances({**settings, **training_settings}, where)
+    cudnn = {"cudnn_benchmark": torch.backends.cudnn.benchmark}
+    about = circumstances({**settings, **training_settings, **cudnn}, where)
     try:
         for part in what or ALL:
             for figure in measured(part):

@@ -31,6 +31,8 @@ class Figure(NamedTuple):
         quartiles: Of the value, where it is a time.
         rounds: Over which the median is.
         note: What else was seen.
+        baseline: The way that the ratio is against, of the baseline itself its own name; None where nothing was
+            compared, or what is named in the note.
     """
 
     part: str
@@ -42,6 +44,7 @@ class Figure(NamedTuple):
     quartiles: tuple[float, float] | None = None
     rounds: int | None = None
     note: str = ""
+    baseline: str | None = None
 
 
 def tables(figures: Sequence[Figure]) -> list[Table]:
@@ -56,7 +59,8 @@ def tables(figures: Sequence[Figure]) -> list[Table]:
             if case not in (None, figure.case):
                 table.add_section()
             spread = "" if figure.quartiles is None else " – ".join(f"{each:.4g}" for each in figure.quartiles)
-            ratio = "" if figure.ratio is None else f"{figure.ratio:.3g} ×"
+            no_ratio = "baseline" if figure.baseline == figure.way else ""
+            ratio = no_ratio if figure.ratio is None else f"{figure.ratio:.3g} ×"
             value = "–" if figure.value is None else f"{figure.value:.4g} {figure.unit}"
             table.add_row("" if figure.case == case else figure.case, figure.way, value, spread, ratio, figure.note)
             case = figure.case

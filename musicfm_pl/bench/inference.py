@@ -12,9 +12,9 @@ from torch import Tensor
 from data_modules import SAMPLE_RATE
 from musicfm_pl.bench.figures import Figure
 from musicfm_pl.bench.pairs import Hearing, Pair, pair
+from musicfm_pl.bench.precision import Precision, arithmetic, autocast
 from musicfm_pl.bench.sizes import NUM_CODES, Size
 from musicfm_pl.bench.timing import Timed, alternate, attempt, outcomes
-from musicfm_pl.bench.train import Precision, arithmetic
 from musicfm_pl.embed import embed
 from musicfm_pl.systems.windows import bounds, in_batches, plan, stitch
 
@@ -43,7 +43,7 @@ def inference(
 
     def way(encode: Callable[[Tensor], Sequence[Tensor]], precision: Precision) -> Callable[[], Sequence[Tensor]]:
         def run() -> Sequence[Tensor]:
-            with arithmetic(precision, device):
+            with arithmetic(precision), autocast(precision, device):
                 return encode(mel_BMF)
 
         return run
@@ -131,7 +131,7 @@ def long_audio(
     firsts = [round(window.start_s / float(token_s)) for window in windows]
 
     def public() -> Tensor:
-        with arithmetic("fp32", device):
+        with arithmetic("fp32"):
             mel_1MF = hearing.normalised(waveform_1N)
             under = bounds(mel_1MF.shape[2], windows, SAMPLE_RATE / models.hop_length)
             parts = ((mel_1MF[:, :, first:last], 0) for first, last in under)
@@ -139,7 +139,7 @@ def long_audio(
             return stitch(pieces, firsts, None, "centre")
 
     def ours() -> Tensor:
-        with arithmetic("fp32", device):
+        with arithmetic("fp32"):
             return embed(models.encoder, hearing.log_mel, [waveform_1N[0]], clip_s, 0.5, layer, together)[0][0]
 
     ways = {"public": public, "ours": ours}

@@ -6,14 +6,19 @@ import re
 from collections.abc import Callable, Sequence
 
 import torch
+from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
+from musicfm_pl.systems.pretrain import QUANTIZER
+
 PARTS = (
+    QUANTIZER,
     "3x3 convs",
     "depthwise convs",
     "attention",
     "BatchNorm",
     "linear layers",
+    "loss",
     "LayerNorm",
     "dropout",
     "mel",
@@ -23,6 +28,7 @@ PARTS = (
 )
 
 _BY_NAME = (
+    ("loss", re.compile(r"log_softmax|nll_loss|cross_entropy")),
     ("attention", re.compile(r"attention|flash|softmax|::bmm|baddbmm")),
     ("BatchNorm", re.compile(r"batch_norm")),
     ("linear layers", re.compile(r"::(add)?mm$|linear")),
@@ -62,9 +68,19 @@ def kernel_times(step: Callable[[], None], device: torch.device) -> dict[str, fl
         if on_gpu:
             torch.cuda.synchronize(device)
     seconds = dict.fromkeys(PARTS, 0.0)
-    for event in profiled.key_averages(group_by_input_shape=True):
+    for event in profiled.events():
         if on_gpu and event.device_type != torch.autograd.DeviceType.CPU:
             continue  # the kernel itself: the operator that launched it has its time
         spent = event.self_device_time_total if on_gpu else event.self_cpu_time_total
-        seconds[part_of(event.key, event.input_shapes)] += spent / 1e6
+        part = QUANTIZER if _in_quantizer(event) else part_of(event.name, event.input_shapes or ())
+        seconds[part] += spent / 1e6
     return {part: spent for part, spent in sorted(seconds.items(), key=lambda item: -item[1]) if spent > 0}
+
+
+def _in_quantizer(event: FunctionEvent | None) -> bool:
+    """Whether it is called where tokens are made, whose products are neither the model's nor attention."""
+    while event is not None:
+        if event.name == QUANTIZER:
+            return True
+        event = event.cpu_parent
+    return False

@@ -8,9 +8,11 @@ from typing import Any, final
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.profiler import record_function
 
 from musicfm_pl.bench.sizes import NUM_MELS, Size
 from musicfm_pl.encoders.hf_names import conformer_state_from_hf, front_end_state_from_authors
+from musicfm_pl.systems.pretrain import QUANTIZER
 from musicfm_pl.tokenizers.base import stack_frames
 from musicfm_pl.tokenizers.random_projection import RandomProjection
 
@@ -111,8 +113,9 @@ class PublicWay(nn.Module):
     @torch.no_grad()
     def tokens(self, mel_BMF: Tensor) -> Tensor:
         """Tokens (B, T): the least of the distances (B, T, K) to all codes."""
-        frames_BTD = stack_frames(mel_BMF, self.stride)
-        return torch.cdist(F.normalize(frames_BTD @ self.projection, dim=2), self.codes).argmin(dim=2)
+        with record_function(QUANTIZER):
+            frames_BTD = stack_frames(mel_BMF, self.stride)
+            return torch.cdist(F.normalize(frames_BTD @ self.projection, dim=2), self.codes).argmin(dim=2)
 
     def loss(self, masked_mel_BMF: Tensor, targets_P: Tensor, masked_P: Tensor) -> Tensor:
         """Cross-entropy at the masked tokens, of logits of all; `masked_P` are places in the batch."""

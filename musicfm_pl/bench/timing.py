@@ -29,15 +29,10 @@ class Timing(NamedTuple):
     quartiles_s: tuple[float, float]
     rounds: int
 
-    def figure(
-        self, part: str, case: str, way: str, scale: float, unit: str, baseline: Timing | None, note: str = ""
-    ) -> Figure:
-        """As a figure: seconds times `scale`, and how many times faster than the baseline."""
-        low_s, high_s = self.quartiles_s
-        ratio = None if baseline is None or baseline is self else baseline.median_s / self.median_s
-        return Figure(
-            part, case, way, scale * self.median_s, unit, ratio, (scale * low_s, scale * high_s), self.rounds, note
-        )
+    def figure(self, part: str, case: str, way: str, scale: float, unit: str, note: str = "") -> Figure:
+        """As a figure: seconds times `scale`."""
+        quartiles = (scale * self.quartiles_s[0], scale * self.quartiles_s[1])
+        return Figure(part, case, way, scale * self.median_s, unit, None, quartiles, self.rounds, note)
 
 
 def alternate(functions: Mapping[str, Callable[[], Any]], device: torch.device, timed: Timed) -> dict[str, Timing]:
@@ -49,7 +44,8 @@ def alternate(functions: Mapping[str, Callable[[], Any]], device: torch.device, 
         timed: How long.
 
     Returns:
-        By name; what does not fit in the memory of a GPU is left out.
+        By name; what does not fit in the memory of a GPU, at once or in a later round beside what others have made by
+        then, is left out.
     """
     functions = {name: function for name, function in functions.items() if attempt(function)}
     seconds: dict[str, list[float]] = {name: [] for name in functions}
@@ -61,10 +57,12 @@ def alternate(functions: Mapping[str, Callable[[], Any]], device: torch.device, 
         for number in range(timed.rounds):
             if number >= 3 and time.perf_counter() - began > timed.budget_s:
                 break
-            for name, function in functions.items():
+            for name in list(functions):
                 _wait(device)
                 before = time.perf_counter()
-                function()
+                if attempt(functions[name]) is None:
+                    del functions[name], seconds[name]
+                    continue
                 _wait(device)
                 seconds[name].append(time.perf_counter() - before)
     finally:
@@ -100,14 +98,21 @@ def outcomes(
     unit: str,
     notes: Mapping[str, str],
 ) -> Iterator[Figure]:
-    """A figure for each way, the first of which is the baseline; one without a value if it did not fit."""
+    """A figure for each way; one without a value if it did not fit.
+
+    The first public way that fits is the baseline: ratios say how many times faster than it another one is.
+    """
     ways = list(ways)
-    baseline = timings.get(ways[0])
+    baseline = next((way for way in ways if way.startswith("public") and way in timings), None)
     for way in ways:
-        if way in timings:
-            yield timings[way].figure(part, case, way, scale, unit, baseline, notes.get(way, ""))
-        else:
+        if way not in timings:
             yield Figure(part, case, way, None, unit, note="does not fit in memory")
+            continue
+        figure = timings[way].figure(part, case, way, scale, unit, notes.get(way, ""))
+        if baseline is not None:
+            ratio = None if way == baseline else timings[baseline].median_s / timings[way].median_s
+            figure = figure._replace(ratio=ratio, baseline=baseline)
+        yield figure
 
 
 def _wait(device: torch.device) -> None:

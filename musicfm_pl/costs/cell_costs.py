@@ -18,7 +18,7 @@ from musicfm_pl.config import expand_extends
 from musicfm_pl.costs.cards import Card
 from musicfm_pl.costs.flops import TRAINING_FACTOR, convolution_share, forward_flops
 from musicfm_pl.costs.memory import Activations, memory, saved_activations
-from musicfm_pl.costs.plan import SHARE_OF_PEAK, autocast_of, built_encoder, devices_of, plan
+from musicfm_pl.costs.plan import SHARE_OF_PEAK, autocast_of, built_encoder, devices_of, has_buckets, plan
 from musicfm_pl.data_arguments import settle_data_arguments
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.experiment import fit_parser
@@ -182,7 +182,8 @@ class Estimator:
         if not model.freeze:
             if (name, num_frames, autocast) not in self._kept:
                 self._kept[name, num_frames, autocast] = saved_activations(encoder, num_frames, autocast)
-            needed = memory(count, self._kept[name, num_frames, autocast], 0.0, data.batch_size).total
+            kept, buckets = self._kept[name, num_frames, autocast], has_buckets(config.trainer)
+            needed = memory(count, kept, 0.0, data.batch_size, buckets=buckets).total
         hours = self._gpu_hours(name, shape, data.clip_s, heard, autocast)
         return replace(known, gpu_hours=hours, memory=needed)
 

@@ -46,6 +46,7 @@ class Memory(NamedTuple):
 
     weights: float
     gradients: float
+    buckets: float
     optimizer: float
     activations: float
     transient: float
@@ -82,6 +83,7 @@ def memory(
     batch: int,
     shards: int = 1,
     recomputed_bytes: float = 0.0,
+    buckets: bool = False,
 ) -> Memory:
     """What one GPU holds at the peak, which is taken to be when the backward pass begins.
 
@@ -92,13 +94,15 @@ def memory(
         batch: Clips.
         shards: GPUs over which weights, gradients and moments are spread.
         recomputed_bytes: Of the largest part whose activations are computed again, a clip.
+        buckets: Gradients are copied into those in which DDP exchanges them (Lightning makes them no views of these).
     """
     weights = gradients = 4 * num_parameters / shards
+    copies = 4.0 * num_parameters if buckets else 0.0
     kept = activations.bytes_once + batch * (activations.bytes_a_clip + logits_bytes)
     transient = batch * (_TRANSIENT * activations.largest_bytes + recomputed_bytes)
     optimizer = (STATE_BYTES - 8) * num_parameters / shards
-    reserve = _CONTEXT_BYTES + _FRAGMENTS * (weights + gradients + optimizer + kept + transient)
-    return Memory(weights, gradients, optimizer, kept, transient, reserve)
+    reserve = _CONTEXT_BYTES + _FRAGMENTS * (weights + gradients + copies + optimizer + kept + transient)
+    return Memory(weights, gradients, copies, optimizer, kept, transient, reserve)
 
 
 def largest_batch(needed: Callable[[int], float], available: float, limit: int = 1 << 16) -> int:

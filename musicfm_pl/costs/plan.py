@@ -109,9 +109,10 @@ def plan(config: Namespace, card: Card, share: float) -> dict[str, Any]:
     activations = saved_activations(encoder, num_frames, autocast)
     recomputed = _recomputed_bytes(model.encoder, activations, num_frames, autocast)
     logits = prediction_bytes(num_codes * num_books, num_masked, autocast)
+    buckets = has_buckets(config.trainer)
 
     def needed(batch: int) -> Memory:
-        return memory(num_parameters, activations, logits, batch, shards, recomputed)
+        return memory(num_parameters, activations, logits, batch, shards, recomputed, buckets)
 
     # -1 is no end; a number of epochs says nothing without the data.
     steps = config.trainer.max_steps if config.trainer.max_steps >= 0 else None
@@ -211,6 +212,12 @@ def _parts(encoder: Encoder) -> dict[str, int]:
 def devices_of(trainer: Namespace) -> int:
     """GPUs of all nodes; one a node where they are to be found only when the run begins."""
     return (_num_devices(trainer) or 1) * (trainer.num_nodes or 1)
+
+
+def has_buckets(trainer: Namespace) -> bool:
+    """Whether DDP averages gradients: it is asked for, or several devices are, where it is what Lightning takes."""
+    strategy = str(trainer.strategy).lower()
+    return "ddp" in strategy or (strategy == "auto" and devices_of(trainer) > 1)
 
 
 def _num_devices(trainer: Namespace) -> int | None:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
+from torch.profiler import record_function
 
 from data_modules.batches import PretrainBatch, masked_tokens
 from data_modules.pretrain import PretrainData
@@ -25,6 +26,8 @@ CompileBackend = Literal["inductor", "aot_eager", "eager"]
 """Backends of `torch.compile`: inductor makes kernels, the others help to find what stands in its way."""
 FUSED_ON = ("cuda", "cpu", "mps", "xpu")
 """Devices for which torch has one kernel for the whole of AdamW."""
+QUANTIZER = "quantizer"
+"""What makes the targets, by this name in a profile."""
 
 
 class MaskedTokenModel(L.LightningModule):
@@ -139,8 +142,9 @@ class MaskedTokenModel(L.LightningModule):
         mask_BT = masked_tokens(batch.mask_BF, self.encoder.stride)
         # Found before the encoder runs: on a GPU this waits until all that was asked for is done.
         masked_P = mask_BT.flatten().nonzero().squeeze(1)
-        frames_BTD = self.tokenizer.features(batch.mel_BMF, self.encoder.stride)
-        targets_PQ = self.tokenizer(frames_BTD.flatten(0, 1).index_select(0, masked_P))
+        with record_function(QUANTIZER):
+            frames_BTD = self.tokenizer.features(batch.mel_BMF, self.encoder.stride)
+            targets_PQ = self.tokenizer(frames_BTD.flatten(0, 1).index_select(0, masked_P))
         return self.logits(batch.masked_mel_BMF, masked_P, mask_BT.shape[1]), targets_PQ
 
     def logits(self, masked_mel_BMF: Tensor, masked_P: Tensor, num_tokens: int) -> Tensor:

@@ -13,9 +13,9 @@ import torch
 from musicfm_pl.bench.figures import Figure, tables
 from musicfm_pl.bench.inference import evaluating, inference, long_audio
 from musicfm_pl.bench.kernels import PARTS, kernel_times, part_of
+from musicfm_pl.bench.pairs import pair
 from musicfm_pl.bench.sizes import SIZES, Size
-from musicfm_pl.bench.timing import Timed, Timing, alternate, attempt, outcomes
-from musicfm_pl.bench.train import stepping
+from musicfm_pl.bench.timing import Timed, Timing, alternate, outcomes
 
 CPU = torch.device("cpu")
 
@@ -43,13 +43,16 @@ def test_training(tmp_path: Path) -> None:
     ways = {figure["way"]: figure for figure in parts["training step"]}
     assert set(ways) == {"public, fp32", "public, bf16", "ours, fp32", "ours, bf16"}
     assert ways["public, fp32"]["ratio"] is None
+    assert {figure["baseline"] for figure in ways.values()} == {"public, fp32"}
     for way, figure in ways.items():
         assert figure["value"] > 0 and figure["case"] == "tiny, 25 Hz, 1.2 s, batch 2"
         if way != "public, fp32":
             assert figure["ratio"] == pytest.approx(ways["public, fp32"]["value"] / figure["value"])
         shares = {each["way"]: each["value"] for each in parts["training step, by part"] if each["case"].endswith(way)}
-        assert {"3x3 convs", "depthwise convs", "attention", "BatchNorm", "linear layers", "mel"} <= set(shares)
+        expected = {"3x3 convs", "depthwise convs", "attention", "BatchNorm", "linear layers", "mel"}
+        assert expected | {"quantizer", "loss"} <= set(shares)
     settings = json.loads((tmp_path / "train.json").read_text())["settings"]
+    assert settings["cudnn_benchmark"] is False, "on a CPU"
     assert settings["gradient_clip"] == 1.0 and "Lightning's loop" in settings["left_out_of_training_steps"]
 
 
@@ -118,40 +121,32 @@ def test_what_does_not_fit_is_left_out() -> None:
     assert list(alternate({"greedy": greedy, "modest": lambda: None}, CPU, Timed(rounds=1))) == ["modest"]
 
 
-def test_a_way_that_does_not_fit_leaves_nothing_and_is_said() -> None:
-    weight = torch.nn.Parameter(torch.ones(3))
-    optimizer = torch.optim.AdamW([weight])
-    failing = False
+def test_what_does_not_fit_in_a_later_round_is_left_out() -> None:
+    calls: list[str] = []
 
-    def loss() -> torch.Tensor:
-        if failing:
+    def grows() -> None:
+        calls.append("grows")
+        if len(calls) > 4:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return weight.sum()
 
-    step = stepping(optimizer, loss)
-    assert attempt(step) == (None,)
-    assert weight.grad is not None and optimizer.state
-    failing = True
-    assert attempt(step) is None
-    assert weight.grad is None and not optimizer.state
-    found = list(outcomes("part", "case", ["first", "second"], {"second": Timing(2.0, (1.0, 3.0), 3)}, 1.0, "s", {}))
-    assert [(each.value, each.ratio, each.note) for each in found] == [
-        (None, None, "does not fit in memory"),
-        (2.0, None, ""),
+    found = alternate({"grows": grows, "modest": lambda: calls.append("modest")}, CPU, Timed(rounds=4))
+    assert list(found) == ["modest"] and found["modest"].rounds == 4
+    assert calls == ["grows", "modest"] * 3 + ["modest"] * 2
+
+
+def test_ratios_are_against_the_first_public_way_that_fits() -> None:
+    timings = {way: Timing(s, (s, s), 3) for way, s in (("public, tf32", 3.0), ("public, fp32", 6.0), ("ours", 1.5))}
+    found = list(outcomes("part", "case", ["public, bf16", *timings], timings, 1.0, "s", {}))
+    assert [(each.value, each.ratio, each.baseline) for each in found] == [
+        (None, None, None),
+        (3.0, None, "public, tf32"),
+        (6.0, 0.5, "public, tf32"),
+        (1.5, 2.0, "public, tf32"),
     ]
-
-
-def test_a_step_clips_what_the_guard_has_seen() -> None:
-    weight = torch.nn.Parameter(torch.ones(4))
-    seen: list[tuple[float, float]] = []
-
-    def guarded(value: torch.Tensor) -> None:
-        assert weight.grad is not None
-        seen.append((value.item(), weight.grad.norm().item()))
-
-    stepping(torch.optim.SGD([weight], lr=1.0), lambda: 10 * weight.sum(), guarded)()
-    assert seen == [(40.0, 20.0)]
-    torch.testing.assert_close(weight.detach(), torch.full((4,), 0.5))
+    assert found[0].note == "does not fit in memory"
+    assert list(tables(found)[0].columns[4].cells) == ["", "baseline", "0.5 ×", "2 ×"]
+    (alone,) = outcomes("part", "case", ["ours"], {"ours": timings["ours"]}, 1.0, "s", {})
+    assert alone.ratio is None and alone.baseline is None
 
 
 def test_inference_without_its_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +161,8 @@ def test_inference_without_its_baseline(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(models.public, "encode", encode)
     found = {figure.way: figure for figure in inference(models, "case", CPU, 1, 1.0, Timed(rounds=1))}
     assert found["public, fp32"].value is None and "does not fit" in found["public, fp32"].note
-    assert found["ours, fp32"].value > 0 and found["ours, fp32"].ratio is None
+    assert found["ours, fp32"].baseline == found["public, bf16"].way and found["public, bf16"].ratio is None
+    assert found["ours, fp32"].ratio == pytest.approx(found["public, bf16"].value / found["ours, fp32"].value)
 
 
 def test_long_audio_with_a_last_window_of_its_own_length() -> None:
@@ -197,6 +193,9 @@ def test_what_was_measured_is_kept_when_measuring_fails(tmp_path: Path, monkeypa
         ("aten::mkldnn_convolution", [[8, 1024, 750], [1024, 1, 31]], "depthwise convs"),
         ("aten::_flash_attention_forward", [], "attention"),
         ("aten::_softmax", [], "attention"),
+        ("aten::_log_softmax", [], "loss"),
+        ("aten::_log_softmax_backward_data", [], "loss"),
+        ("aten::nll_loss_forward", [], "loss"),
         ("aten::bmm", [], "attention"),
         ("aten::cudnn_batch_norm_backward", [], "BatchNorm"),
         ("aten::addmm", [], "linear layers"),
@@ -217,6 +216,14 @@ def test_parts_are_the_whole() -> None:
     found = kernel_times(lambda: (a @ a).sum(), CPU)
     assert found["linear layers"] > 0
     assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_products_of_a_quantizer_are_not_those_of_attention() -> None:
+    """The public one's distances are products of batches, as those of attention are."""
+    public = pair(SIZES["tiny"]).public
+    mel_BMF = torch.randn(2, 128, 40)
+    found = kernel_times(lambda: public.tokens(mel_BMF), CPU)
+    assert found["quantizer"] > 0 and "attention" not in found and "linear layers" not in found
 
 
 def test_the_table_has_a_row_for_each_figure() -> None:

@@ -14,8 +14,8 @@ from data_modules.batches import masked_tokens
 from musicfm_pl.bench.inference import difference, evaluating, quantizer
 from musicfm_pl.bench.pairs import Hearing, pair
 from musicfm_pl.bench.sizes import RATES, SIZES, Size
+from musicfm_pl.bench.step import GRADIENT_CLIP
 from musicfm_pl.bench.timing import Timed
-from musicfm_pl.bench.train import GRADIENT_CLIP
 from musicfm_pl.config import layers
 from musicfm_pl.encoders.conformer import Conformer
 from musicfm_pl.encoders.hf_names import conformer_state_from_hf, front_end_state_from_authors

@@ -81,6 +81,26 @@ def test_spread_over_gpus(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 < figures["largest_batch"] < 100
 
 
+@pytest.mark.parametrize(
+    ("trainer", "counted"),
+    [
+        (("--trainer.devices", "1"), False),
+        (("--trainer.devices", "2"), True),
+        (("--trainer.devices", "1", "--trainer.num_nodes", "2"), True),
+        (("--trainer.devices", "auto", "--trainer.strategy", "ddp"), True),
+        (("--trainer.devices", "2", "--trainer.strategy", "lightning.pytorch.strategies.DDPStrategy"), True),
+        (("--trainer.devices", "2", "--trainer.strategy", "musicfm_pl.systems.sharding.Sharded"), False),
+    ],
+)
+def test_ddp_keeps_a_copy_of_the_gradients(
+    capsys: pytest.CaptureFixture[str], trainer: tuple[str, ...], counted: bool
+) -> None:
+    figures = planned(capsys, "small", *trainer)
+    need = figures["memory"]
+    assert need["buckets"] == (4 * figures["parameters"]["total"] if counted else 0)
+    assert need["total"] == pytest.approx(sum(count for part, count in need.items() if part != "total"))
+
+
 def test_a_length_that_no_float_has(capsys: pytest.CaptureFixture[str]) -> None:
     """2.01 s are 48240 samples, but 2.01 * 24000 is less; blocks of 0.4 s are 5 of them whole."""
     clip = planned(capsys, "small", "--data.clip_s", "2.01")["clip"]
@@ -191,6 +211,8 @@ def test_memory_grows_with_the_batch_alone() -> None:
     assert two.activations - one.activations == 1007
     assert one.activations == 1507
     assert two.transient == 2 * one.transient
+    copied = memory(10, activations, 7.0, 1, buckets=True)
+    assert (one.buckets, copied.buckets) == (0, 40) and copied.total - one.total == pytest.approx(1.05 * 40)
     assert memory(10, activations, 7.0, 2, recomputed_bytes=50).transient == two.transient + 100
 
 

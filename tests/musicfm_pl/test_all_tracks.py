@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import command
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from data_modules.shards import Prepared
@@ -73,9 +75,6 @@ def test_without_a_place_it_lies_beside_the_test(run: Path, other: Path) -> None
 
 
 def test_tracks_without_the_label_are_left_out_and_counted(run: Path, prepared: Path, tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     other = called(prepared, tmp_path / "fewer", "other")
     table = pq.read_table(other / "index.parquet")
     rows = table.to_pylist()

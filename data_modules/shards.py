@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from data_modules.audio import SUFFIXES
 from data_modules.corpora.audio_files import walk
-from data_modules.corpora.base import Kind, Split
+from data_modules.corpora.base import Kind, Split, Tested
 from data_modules.index import Entry, Index, Tracks, read_labels
 from data_modules.storage import LocalFolder, Storage
 
@@ -131,19 +131,19 @@ class Prepared:
             raise ValueError(f"data.root: {self.storage.name} has no track in the split {split!r}")
         return tracks
 
-    def split(self, split: Split) -> list[Entry]:
-        """The tracks of one split, with their labels.
+    def split(self, split: Tested) -> list[Entry]:
+        """The tracks of one split, or of all, with their labels and in the order of the corpus.
 
         Raises:
             ValueError: The split is empty.
         """
-        entries = [entry for entry in self.entries if entry.split == split]
+        entries = [entry for entry in self.entries if split in (entry.split, "all")]
         if not entries:
             raise ValueError(f"data.root: {self.storage.name} has no track in the split {split!r}")
         return entries
 
-    def labelled(self, split: Split, kind: Kind) -> list[Entry]:
-        """The tracks of one split that carry a kind of label.
+    def labelled(self, split: Tested, kind: Kind) -> list[Entry]:
+        """The tracks of one split, or of all, that carry a kind of label.
 
         Raises:
             ValueError: The split is empty, or none does.

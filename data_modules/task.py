@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from data_modules import embeddings
 from data_modules.batches import TaskBatch
 from data_modules.clips import Clip, GridClips, RandomClips, Source, WholeTracks
-from data_modules.corpora.base import Corpus, Kind, Split
+from data_modules.corpora.base import Corpus, Kind, Tested
 from data_modules.damage import Damage
 from data_modules.files import AudioFiles
 from data_modules.index import Entry
@@ -59,7 +59,8 @@ class TaskData(L.LightningDataModule):
         cache_window_s: Length of the windows that the frozen encoder hears.
         seed: Of order and offsets.
         num_workers: Processes that read clips; -1 for one a core, at most 8 (0 on up to 2 cores).
-        test_split: Whose tracks `test` judges: `val` to choose settings by, `train` to see over-fitting.
+        test_split: Whose tracks `test` judges: `val` to choose settings by, `train` to see over-fitting, `all` for
+            the whole of a data set that the head was not trained on.
         files: Audio files for `predict`, each a whole track.
         max_damaged: Share of the clips that may lie in damaged records, see `PretrainData`. A track that is tested
             on must be sound.
@@ -77,7 +78,7 @@ class TaskData(L.LightningDataModule):
         cache_window_s: float = 30.0,
         seed: int = 0,
         num_workers: int = -1,
-        test_split: Split = "test",
+        test_split: Tested = "test",
         files: list[Path] | None = None,
         max_damaged: float = 0.01,
         remote: Remote | None = None,
@@ -92,7 +93,7 @@ class TaskData(L.LightningDataModule):
         self.cache_window_s = cache_window_s
         self.seed = seed
         self.num_workers = default_workers() if num_workers < 0 else num_workers
-        self.test_split: Split = test_split
+        self.test_split: Tested = test_split
         self.files = files or []
         self.max_damaged = max_damaged
         self.remote = remote
@@ -209,13 +210,13 @@ class TaskData(L.LightningDataModule):
         if not self._lacks_statistics:
             self._source = self._compute()
 
-    def entries(self, split: Split) -> list[Entry]:
-        """The tracks of a split that carry the task's kind of label."""
+    def entries(self, split: Tested) -> list[Entry]:
+        """The tracks of a split, or of all, that carry the task's kind of label."""
         assert self.kind is not None, "the model asks for its kind of label at set-up"
         return self.prepared.labelled(split, self.kind)
 
-    def left_out(self, split: Split) -> int:
-        """How many tracks of a split do not carry the task's kind of label."""
+    def left_out(self, split: Tested) -> int:
+        """How many tracks of a split, or of all, do not carry the task's kind of label."""
         return len(self.prepared.split(split)) - len(self.entries(split))
 
     @property

@@ -115,10 +115,11 @@ def _music_row(one: OnMusic) -> list[str]:
 
 def _moved_row(one: Moved) -> list[str]:
     model = f"{one.model} ({one.stage}, {one.protocol})"
+    corpus = one.corpus if one.split == "test" else f"{one.corpus}, split {one.split}"
     cells = [
         cell_text(getattr(one, name), one.figure.digits, name in ("lost", "regained", "remaining")) for name in _MOVED
     ]
-    return [model, one.pretrained_on or "–", one.trained_on, one.corpus, one.figure.title, *cells]
+    return [model, one.pretrained_on or "–", one.trained_on, corpus, one.figure.title, *cells]
 
 
 def cell_text(cell: Cell, digits: int, signed: bool = False) -> str:
@@ -200,7 +201,7 @@ def as_data(found: Generalisation) -> dict[str, Any]:
         | {part: {name: cell(c) for name, c in getattr(one, part).items()} for part in ("figures", "lost")}
         for one in found.music
     ]
-    names = ("model", "pretrained_on", "stage", "protocol", "trained_on", "corpus")
+    names = ("model", "pretrained_on", "stage", "protocol", "split", "trained_on", "corpus")
     moved = [
         {name: getattr(one, name) for name in names}
         | {"task": one.figure.task, "metric": one.figure.metric}

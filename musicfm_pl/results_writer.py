@@ -14,12 +14,15 @@ from torch.distributed.fsdp import FSDPModule
 
 from data_modules.pretrain import PretrainData
 from data_modules.shards import corpus_in
+from data_modules.task import TaskData
 from musicfm_pl.encoders.base import Encoder
+from musicfm_pl.encoders.pretrained import Pretrained
 from musicfm_pl.guard import TrainingGuard
 from musicfm_pl.protocol_table import show_protocols
 from musicfm_pl.protocols.presets import OWN
 from musicfm_pl.provenance import config_digest, machine, versions
 from musicfm_pl.results import Evaluation, Role, RunResult, TrackResult, run_name, write_aside, write_result
+from musicfm_pl.seen_tracks import heard_notes, refuse_seen
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 from musicfm_pl.systems.task import TaskModel
 
@@ -57,11 +60,23 @@ class ResultsWriter(L.Callback):
         self.role = role
         self._began = time.monotonic()
         self._encoder_digest = ""
+        self._heard: list[str] = []
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """From which pretraining the encoder of a task comes, as that lies there now."""
+        """From which pretraining the encoder of a task comes, as that lies there now; and what a test may not judge.
+
+        Raises:
+            ValueError: A head would be tested on tracks that it was trained on, see `refuse_seen`.
+        """
         made_from = pl_module.encoder.made_from if isinstance(pl_module, TaskModel) else {}
         self._encoder_digest = config_digest(made_from) if made_from else ""
+        if stage == "test":
+            data = trainer.datamodule  # type: ignore[attr-defined]
+            assert isinstance(data, TaskData)
+            tested = (data.prepared, data.test_split)
+            refuse_seen(self._config["data"]["init_args"]["root"], *tested)
+            if isinstance(pl_module, TaskModel) and isinstance(pl_module.encoder, Pretrained):
+                self._heard = heard_notes(made_from["data"]["init_args"]["root"], *tested)
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """The checkpoint holds the weights of the encoder, and so says whose they are."""
@@ -78,13 +93,12 @@ class ResultsWriter(L.Callback):
         data, judge, head = pl_module.data, pl_module.judge, pl_module.head
         groups = {entry.track_id: entry.group for entry in data.entries(data.test_split)}
         left_out = data.left_out(data.test_split)
-        without = [
-            f"{left_out} tracks of the {data.test_split} split carry no {head.kind} labels and are left out"
-        ] * bool(left_out)
+        of_split = "all splits" if data.test_split == "all" else f"the {data.test_split} split"
+        without = [f"{left_out} tracks of {of_split} carry no {head.kind} labels and are left out"] * bool(left_out)
         evaluations = {
             name: Evaluation(
                 summary=scores.summary,
-                notes=[*scores.notes, *without],
+                notes=[*scores.notes, *without, *self._heard],
                 tracks=[
                     TrackResult(track.track_id, groups[track.track_id], *of_track)
                     for track, of_track in zip(judge.tracks, scores.by_track(), strict=True)
@@ -142,10 +156,16 @@ class ResultsWriter(L.Callback):
             tracks=[],
         )
 
+    @property
+    def _config(self) -> dict[str, Any]:
+        """Of the run, as it was trained."""
+        found: dict[str, Any] = yaml.safe_load((self.run_dir / "config.yaml").read_text())
+        return found
+
     def _write(self, trainer: L.Trainer, encoder: Encoder, **figures: Any) -> RunResult:
         data = trainer.datamodule  # type: ignore[attr-defined]
         card = data.prepared.card
-        config = yaml.safe_load((self.run_dir / "config.yaml").read_text())
+        config = self._config
         device = trainer.strategy.root_device
         accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         # A test on another corpus than that of the training, or another split, must not replace the result on its own.

@@ -15,6 +15,9 @@ from data_modules.spans import Spans
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
+Tested = Literal["train", "val", "test", "all"]
+"""A split, or the tracks of all splits: the whole of a data set that nothing was trained on."""
+
 Kind = Literal["beat", "chord", "section", "key", "tag"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """The kinds of label a track may carry:

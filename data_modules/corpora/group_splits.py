@@ -19,7 +19,7 @@ NUM_FOLDS = 8
 """As many as the lists that beat_this publishes (`8-folds.split`) have."""
 
 _NAMES: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-_SUFFIX = re.compile(f"({'|'.join(map(re.escape, (*AUDIO_SUFFIXES, '.beats', '.jams')))})$", re.IGNORECASE)
+_SUFFIX = re.compile(f"({'|'.join(map(re.escape, (*AUDIO_SUFFIXES, '.beats', '.jams', '.lab')))})$", re.IGNORECASE)
 
 _FOLD = re.compile(r"[0-9]{1,3}")
 
@@ -58,10 +58,22 @@ def split_by_hash(groups: Iterable[str], val: float = VAL_SHARE, test: float = T
 
 
 def splits(
-    groups: Mapping[str, str], fold: int, split_file: Path | None, track_of: Callable[[str], str | None]
+    groups: Mapping[str, str], fold: int | None, split_file: Path | None, track_of: Callable[[str], str | None]
 ) -> dict[str, Split]:
-    """The split of each track: `from_lists` where the user names a list, else `folds_by_hash`."""
-    return folds_by_hash(groups, fold) if split_file is None else from_lists(split_file, fold, track_of)
+    """The split of each track: `from_lists` where the user names a list, else `folds_by_hash`, or shares of groups.
+
+    Args:
+        groups: The group of each track.
+        fold: For test; without a list None asks for `split_by_hash`.
+        split_file: See `from_lists`.
+        track_of: See `from_lists`.
+    """
+    if split_file is not None:
+        return from_lists(Path(split_file), fold, track_of)
+    if fold is not None:
+        return folds_by_hash(groups, fold)
+    of_group = split_by_hash(groups.values())
+    return {track: of_group[group] for track, group in groups.items()}
 
 
 def folds_by_hash(groups: Mapping[str, str], fold: int) -> dict[str, Split]:

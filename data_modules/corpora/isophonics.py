@@ -9,16 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, final
 
+from data_modules.corpora import group_splits
 from data_modules.corpora.audio_files import matching
-from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Track
-from data_modules.corpora.group_splits import split_by_hash
+from data_modules.corpora.base import BadTrack, Corpus, Item, Kind, Split, Track
 from data_modules.corpora.key_labels import harte_key
 from data_modules.corpora.lab_files import last_column, read_events, read_intervals, relabelled, spans_of
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.label_rows import Label
 from data_modules.corpora.labelled_audio import gaps_of, load_labelled
-from data_modules.corpora.matched_audio import MatchedAudio, by_song, match_audio, plain
-from data_modules.corpora.notes import map_note
+from data_modules.corpora.matched_audio import MatchedAudio, by_song, match_audio, plain, track_by_song
+from data_modules.corpora.notes import joined, map_note, split_note
+from data_modules.corpora.remarks import missing
 from data_modules.spans import Spans
 
 Collection = Literal["beatles", "queen"]
@@ -43,20 +44,25 @@ class Isophonics(Corpus):
     Below `root` lies `annotations/{beat,chordlab,keylab,seglab}/<artist>/<album>/<song>.{txt,lab}`, as the
     archives unpack. Audio files are found by the names of album and song, whatever their case and signs; songs
     without audio are left out and named. Albums are groups, split by a hash of their names: about 70 % train,
-    10 % val, 20 % test. Sections become the seven functions by `maps/isophonics.csv`.
+    10 % val, 20 % test; a fold or a list takes the place of these shares. Sections become the seven functions by
+    `maps/isophonics.csv`.
 
     Args:
         root: The folder that holds `annotations`, or that folder itself.
         audio: The top of the tree of audio files; `root/audio` if it is not given.
         collection: beatles or queen.
         label_map: A table of one's own of section labels, see `FunctionMap`.
+        fold: From 0 to 7, to test, with the next for validation: our own eight, by a hash of the album; in a list that
+            has folds, the one of that number. None for shares.
+        split_file: Lists of names of songs with their splits or folds, see `group_splits.from_lists`; takes the place
+            of ours. Songs that it does not name are left out; albums stay groups.
     """
 
     name: str = "beatles"
     licence: str = (
         "annotations: Isophonics (Queen Mary, University of London), licence not stated; audio: the user's own"
     )
-    expected_tracks = _TRACKS["beatles"]
+    expected_tracks: int | None = _TRACKS["beatles"]
 
     def __init__(
         self,
@@ -64,16 +70,20 @@ class Isophonics(Corpus):
         audio: Path | None = None,
         collection: Collection = "beatles",
         label_map: Path | None = None,
+        fold: int | None = None,
+        split_file: Path | None = None,
     ) -> None:
         if collection not in _ARTISTS:
             raise ValueError(f"collection: {collection!r} is unknown; choose one of {', '.join(_ARTISTS)}")
         self.name = collection
-        self.expected_tracks = _TRACKS[collection]
+        self.expected_tracks = _TRACKS[collection] if split_file is None else None
         self.root = Path(root)
         self.audio = Path(audio) if audio is not None else self.root / "audio"
         self.collection = collection
         self.label_map = label_map
-        self.note = map_note(label_map)
+        self.fold = fold
+        self.split_file = split_file
+        self.note = joined(split_note(split_file, fold), map_note(label_map))
         self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:
@@ -81,15 +91,15 @@ class Isophonics(Corpus):
 
         Raises:
             FileNotFoundError: No annotations or no audio there, or none of the audio is of an annotated song.
+            ValueError: No such fold, or lists of splits that cannot be read.
         """
         _ = self._functions  # A table that cannot be read is told before the first track is.
-        albums = {song: song.partition("/")[0] for song in self._songs}
-        splits = split_by_hash(albums.values())
-        return [Item(song, albums[song], splits[albums[song]]) for song in self._songs if song in self._audio.files]
+        audio, splits = self._audio.files, self._splits
+        return [Item(song, _album(song), splits[song]) for song in self._songs if song in audio and song in splits]
 
     def named(self) -> Sequence[str]:
         """See `Corpus.named`."""
-        return list(self._songs)
+        return list(self._songs if self.split_file is None else self._splits)
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""
@@ -118,7 +128,10 @@ class Isophonics(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        return self._audio.remarks()
+        return [
+            *self._audio.remarks(),
+            *missing(self._audio.files, self._splits, f"tracks are in no list of {self.split_file}"),
+        ]
 
     def _sections(self, path: Path, duration_s: float) -> Spans:
         rows = last_column(read_intervals(path))
@@ -158,8 +171,17 @@ class Isophonics(Corpus):
         return dict(sorted(songs.items()))
 
     @cached_property
+    def _splits(self) -> dict[str, Split]:
+        albums = {song: _album(song) for song in self._songs}
+        return group_splits.splits(albums, self.fold, self.split_file, track_by_song(list(self._songs)))
+
+    @cached_property
     def _audio(self) -> MatchedAudio:
         return match_audio(list(self._songs), self.audio, by_song)
+
+
+def _album(song: str) -> str:
+    return song.partition("/")[0]
 
 
 def counted(rows: Sequence[Label]) -> list[Label]:

@@ -127,6 +127,32 @@ def by_song(tracks: Sequence[str], files: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
+def track_by_identifier(tracks: Sequence[str]) -> Callable[[str], str | None]:
+    """What gives the track of a name in a user's list, as `by_identifier` does of a file; None if it is none."""
+    of_bare = {_bare(track): track for track in tracks}
+    return lambda name: of_bare.get(_bare(name))
+
+
+def track_by_song(tracks: Sequence[str]) -> Callable[[str], str | None]:
+    """What gives the `album/song` of the name of a song in a user's list, in whatever of the ways of `by_song`.
+
+    Such a list knows no albums: a name that is that of several songs is refused by a ValueError.
+    """
+    of_name: dict[str, list[str]] = defaultdict(list)
+    for track in tracks:
+        song = track.partition("/")[2]
+        for name in {plain(song), _unnumbered(song)}:
+            of_name[name].append(track)
+
+    def track_of(name: str) -> str | None:
+        found = of_name.get(plain(name)) or of_name.get(_unnumbered(name)) or []
+        if len(found) > 1:
+            raise ValueError(f"{name!r} may be any of {', '.join(found)}; call it as its annotations are called")
+        return found[0] if found else None
+
+    return track_of
+
+
 def plain(name: str) -> str:
     """A name in lower case with letters and digits alone, and single spaces where there were other signs."""
     letters = unicodedata.normalize("NFKD", name.casefold())
@@ -151,4 +177,5 @@ def _unnumbered(name: str) -> str:
 
 
 def _bare(identifier: str) -> str:
+    """An identifier as it is matched: a number without leading zeros."""
     return str(int(identifier)) if identifier.isdecimal() else identifier

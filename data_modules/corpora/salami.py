@@ -12,14 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, final, get_args
 
-from data_modules.corpora.base import Corpus, Item, Kind, Track
-from data_modules.corpora.group_splits import split_by_hash
+from data_modules.corpora import group_splits
+from data_modules.corpora.base import Corpus, Item, Kind, Split, Track
 from data_modules.corpora.lab_files import read_boundaries, spans_of
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.label_rows import Label
 from data_modules.corpora.labelled_audio import gaps_of, load_labelled
-from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio
-from data_modules.corpora.notes import joined, map_note
+from data_modules.corpora.matched_audio import MatchedAudio, by_identifier, match_audio, track_by_identifier
+from data_modules.corpora.notes import joined, map_note, split_note
+from data_modules.corpora.remarks import missing
 from data_modules.corpora.tables import read_records
 
 Level = Literal["functions", "uppercase", "lowercase"]
@@ -37,7 +38,7 @@ class Salami(Corpus):
     recording it has no sections.
 
     Artists are groups, split by a hash of their names: about 70 % train, 10 % val, 20 % test. A recording
-    without an artist is a group by itself.
+    without an artist is a group by itself. A fold or a list takes the place of these shares.
 
     Args:
         root: The repository `salami-data-public`, which holds `annotations` and `metadata`.
@@ -45,11 +46,15 @@ class Salami(Corpus):
         level: functions, uppercase or lowercase.
         annotator: 1 or 2, of `textfile1` or `textfile2`.
         label_map: A table of one's own of functions, see `FunctionMap`.
+        fold: From 0 to 7, to test, with the next for validation: our own eight, by a hash of the artist; in a list that
+            has folds, the one of that number. None for shares.
+        split_file: Lists of numbers of recordings with their splits or folds, see `group_splits.from_lists`; takes the
+            place of ours. What it does not name is left out; artists stay groups.
     """
 
     name: str = "salami"
     licence: str = "CC0 (SALAMI annotations, McGill University); audio: the user's own"
-    expected_tracks = 1359
+    expected_tracks: int | None = 1359
     """As in mirdata's table of data sets: recordings, of which most have two annotations."""
 
     def __init__(
@@ -59,6 +64,8 @@ class Salami(Corpus):
         level: Level = "functions",
         annotator: int = 1,
         label_map: Path | None = None,
+        fold: int | None = None,
+        split_file: Path | None = None,
     ) -> None:
         if level not in get_args(Level):
             raise ValueError(f"level: {level!r} is unknown; choose one of {', '.join(get_args(Level))}")
@@ -70,10 +77,15 @@ class Salami(Corpus):
         self.annotator = annotator
         self.label_map = label_map
         self.note = joined(
+            split_note(split_file, fold),
             "" if level == "functions" else f"level {level}",
             "" if annotator == 1 else f"annotator {annotator}",
             map_note(label_map),
         )
+        self.fold = fold
+        self.split_file = split_file
+        if split_file is not None:
+            self.expected_tracks = None
         self._gaps: dict[str, dict[Kind, str]] = {}
 
     def items(self) -> Sequence[Item]:
@@ -81,16 +93,18 @@ class Salami(Corpus):
 
         Raises:
             FileNotFoundError: No annotations or no audio there, or no `metadata/metadata.csv`.
+            ValueError: No such fold, or lists of splits that cannot be read.
         """
         _ = self._functions  # A table that cannot be read is told before the first track is.
         audio = self._audio.files
-        artists = self._artists()
-        splits = split_by_hash(artists.values())
-        return [Item(name, artists[name], splits[artists[name]]) for name in self._identifiers if name in audio]
+        artists, splits = self._artists, self._splits
+        return [
+            Item(name, artists[name], splits[name]) for name in self._identifiers if name in audio and name in splits
+        ]
 
     def named(self) -> Collection[str]:
         """See `Corpus.named`."""
-        return self._identifiers
+        return self._identifiers if self.split_file is None else self._splits
 
     def load(self, item: Item) -> Track:
         """See `Corpus.load`."""
@@ -109,7 +123,10 @@ class Salami(Corpus):
 
     def remarks(self) -> Sequence[str]:
         """See `Corpus.remarks`."""
-        return self._audio.remarks()
+        return [
+            *self._audio.remarks(),
+            *missing(self._audio.files, self._splits, f"tracks are in no list of {self.split_file}"),
+        ]
 
     def _rows(self, path: Path, duration_s: float) -> list[Label]:
         rows = read_boundaries(path, duration_s)
@@ -117,6 +134,12 @@ class Salami(Corpus):
             return self._functions.applied(rows)
         return [replace(row, label="silence" if row.label.lower() == "silence" else row.label.upper()) for row in rows]
 
+    @cached_property
+    def _splits(self) -> dict[str, Split]:
+        track_of = track_by_identifier(self._identifiers)
+        return group_splits.splits(self._artists, self.fold, self.split_file, track_of)
+
+    @cached_property
     def _artists(self) -> dict[str, str]:
         path = self.root / "metadata" / "metadata.csv"
         rows = read_records(path, ("SONG_ID", "ARTIST"), "the table of SALAMI that names the artists")

@@ -51,6 +51,7 @@ class Moved:
         pretrained_on: Folder of the encoder's pretraining; empty for what was not pretrained.
         stage: Probe or finetune.
         protocol: Of the figure.
+        split: Whose tracks were tested, of A and of B.
         figure: Which.
         trained_on: Corpus A, of the head.
         corpus: Corpus B.
@@ -66,6 +67,7 @@ class Moved:
     pretrained_on: str
     stage: str
     protocol: str
+    split: str
     figure: Figure
     trained_on: str
     corpus: str
@@ -190,7 +192,7 @@ def _moved(results: Iterable[RunResult], origins: Mapping[str, Origin]) -> Itera
             pretrained_on = str(origin.factors.get("data", "")) if origin else ""
             of = (run.name, pretrained_on, run.stage, run.protocol, run.split, run.task, str(run.layer))
             groups.setdefault(of, []).append(run)
-    for (name, pretrained_on, stage, protocol, _, task, _), runs in sorted(groups.items()):
+    for (name, pretrained_on, stage, protocol, split, task, _), runs in sorted(groups.items()):
         pairs = sorted({(run.trained_on, run.corpus) for run in runs if run.trained_on})
         for trained_on, corpus in pairs:
             home = [r for r in runs if not r.trained_on and r.corpus == trained_on]
@@ -202,7 +204,7 @@ def _moved(results: Iterable[RunResult], origins: Mapping[str, Origin]) -> Itera
             for figure in FIGURES:
                 if figure.task == task and any(r.summary.get(figure.metric) is not None for r in transferred):
                     of_figure = _cells(figure.metric, home, transferred, retrained)
-                    yield Moved(name, pretrained_on, stage, protocol, figure, trained_on, corpus, *of_figure)
+                    yield Moved(name, pretrained_on, stage, protocol, split, figure, trained_on, corpus, *of_figure)
 
 
 def _cells(

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from rich.console import Console
 
-from data_modules.corpora.base import Kind, Split
+from data_modules.corpora.base import Kind, Tested
 from data_modules.processes import over_tracks
 from data_modules.shards import Entry, Prepared
 from data_modules.spans import Spans
@@ -25,7 +25,7 @@ from musicfm_pl.systems.judge import Judge
 
 
 def baseline(
-    method: Baseline, root: Path, run_dir: Path, name: str | None = None, split: Split = "test", jobs: int = 0
+    method: Baseline, root: Path, run_dir: Path, name: str | None = None, split: Tested = "test", jobs: int = 0
 ) -> None:
     """Judges a published method on the tracks, and by the scorer, that trained heads are judged by.
 
@@ -38,20 +38,21 @@ def baseline(
         root: A folder that `musicfm prepare` wrote.
         run_dir: Directory of the run.
         name: Row of the leaderboard; the method's own by default. Methods for several tasks may share one.
-        split: Which tracks: `test`, or another to choose settings on.
+        split: Which tracks: `test`, another to choose settings on, or `all` with a method that learns nothing.
         jobs: Processes; 0 for one a core.
 
     Raises:
         FileNotFoundError: `root` is no prepared folder.
         ImportError: A package that the method needs is not installed.
-        ValueError: The split has no track with labels of the task's kind.
+        ValueError: The split has no track with labels of the task's kind; or it is `all`, and the method learns from
+            some of these tracks.
     """
     began_s = time.monotonic()
     prepared = Prepared(root)
     kind = method.head.kind
     entries = prepared.labelled(split, kind)
     packages = _versions(method)
-    method.learn(_training_labels(prepared, kind))
+    method.learn(_training_labels(prepared, kind, split, name or method.name))
     console = Console()
     row = name or method.name
     estimates = _estimates(method, prepared.root, entries, _processes(jobs, len(entries)), row, console)
@@ -63,7 +64,8 @@ def baseline(
         f"{row}: the estimates are the method's own under every protocol, which differ here in scoring alone",
     ]
     if left_out := len(prepared.split(split)) - len(entries):
-        notes.append(f"{left_out} tracks of the {split} split carry no {kind} labels and are left out")
+        of_split = "all splits" if split == "all" else f"the {split} split"
+        notes.append(f"{left_out} tracks of {of_split} carry no {kind} labels and are left out")
     evaluations = {
         protocol: Evaluation(
             summary=_defined(scores.summary, method),
@@ -112,8 +114,17 @@ def baseline(
     console.print(f"results: {path}", highlight=False, soft_wrap=True)
 
 
-def _training_labels(prepared: Prepared, kind: Kind) -> Iterator[Spans]:
-    """The labels of the training split, which a corpus for testing alone lacks: asked for when they are iterated."""
+def _training_labels(prepared: Prepared, kind: Kind, judged: Tested, row: str) -> Iterator[Spans]:
+    """The labels of the training split, which a corpus for testing alone lacks: asked for when they are iterated.
+
+    Raises:
+        ValueError: All tracks are judged, those of the training among them.
+    """
+    if judged == "all":
+        raise ValueError(
+            f"--split all: {row!r} learns from the training tracks of {prepared.root}, which are among all its tracks; "
+            f"leave --split out, for its test split"
+        )
     for entry in prepared.labelled("train", kind):
         yield entry.labels[kind]
 
@@ -132,7 +143,7 @@ def _processes(jobs: int, num_tracks: int) -> int:
     return min(jobs or cores, num_tracks)
 
 
-def _settings(method: Baseline, root: Path, split: Split) -> Mapping[str, Any]:
+def _settings(method: Baseline, root: Path, split: Tested) -> Mapping[str, Any]:
     """What tells two runs of a baseline apart, for the digest."""
     settings = {key: str(value) for key, value in vars(method).items() if not key.startswith("_")}
     return {

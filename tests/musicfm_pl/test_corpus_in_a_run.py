@@ -67,13 +67,13 @@ def test_a_corpus_that_is_for_testing_alone_is_heard_with_the_statistics_of_the_
     run: Path, prepared: Path
 ) -> None:
     command.succeed("test", "--run_dir", run, *TEST_ONLY)
-    assert read_result(run / "on-miniature").num_tracks == 8
+    assert read_result(run / "on-miniature_test").num_tracks == 8
     statistics = mel_statistics(Prepared(prepared))
     saved = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["TaskData"]["mel"]
     assert saved == {"mean": pytest.approx(statistics.mean), "std": pytest.approx(statistics.std)}
     # The statistics are part of the digest: the other corpus would have had none, or others.
     own = {folder.name.partition("-")[2] for folder in (prepared / "embeddings").iterdir()}
-    other = {folder.name.partition("-")[2] for folder in Path("data/miniature/embeddings").iterdir()}
+    other = {folder.name.partition("-")[2] for folder in Path("data/miniature_test/embeddings").iterdir()}
     assert len(other) == 1 and other <= own
 
 
@@ -81,11 +81,12 @@ def test_another_argument_is_refused_by_its_key(run: Path) -> None:
     command.succeed("test", "--run_dir", run, *TEST_ONLY)
     code, said = command.fail("test", "--run_dir", run, *TEST_ONLY, "--data.corpus.bad", "[song1]")
     assert code == 2
-    assert "corpus.bad: data/miniature was prepared with [], not ['song1']" in said
+    assert "corpus.bad: data/miniature_test was prepared with [], not ['song1']" in said
     command.succeed("test", "--run_dir", run, *TEST_ONLY, "--data.corpus.bad", "[song1]", "--data.root", "data/without")
     assert read_result(run / "on-without").num_tracks == 7
     assert json.loads(Path("data/without/corpus.json").read_text())["arguments"] == {
         "bad": ["song1"],
+        "fold": 0,
         "loud": "",
         "test_only": True,
     }

@@ -42,6 +42,33 @@ def test_an_entry(tmp_path: Path) -> None:
     assert remark.startswith("1 annotated tracks without audio") and remark.endswith(": 0100")
 
 
+def test_folds_do_not_divide_artists_and_test_each_entry_once(tmp_path: Path) -> None:
+    root = billboard(tmp_path)
+    write_text(root / "McGill-Billboard/0035/salami_chords.txt", entry_text("James Brown"))
+    tested: list[str] = []
+    for fold in range(8):
+        first, second = Billboard(root, fold=fold).items()
+        assert (first.group, first.split) == (second.group, second.split)
+        tested += [item.track_id for item in (first, second) if item.split == "test"]
+    assert tested == ["0003", "0035"]
+    with pytest.raises(ValueError, match=r"--corpus\.fold: 8 is none of the folds 0 to 7"):
+        Billboard(root, fold=8).items()
+
+
+def test_a_list_of_numbers(tmp_path: Path) -> None:
+    root = billboard(tmp_path)
+    path = write_text(tmp_path / "my.split", "3\ttest\n0100\tval\n")
+    corpus = pickle.loads(pickle.dumps(Billboard(root, split_file=path)))
+    assert [(item.track_id, item.group, item.split) for item in corpus.items()] == [("0003", "James Brown", "test")]
+    assert sorted(corpus.named()) == ["0003", "0100"]
+    assert corpus.remarks()[-1] == f"1 tracks are in no list of {path}: 0035"
+    write_text(path, "3\t0\n35\t1\n100\t2\n")
+    assert [item.split for item in Billboard(root, split_file=path, fold=2).items()] == ["val", "train"]
+    write_text(path, "77\ttrain\n")
+    with pytest.raises(ValueError, match=r"my\.split:1: '77' is no name of a track"):
+        Billboard(root, split_file=path).items()
+
+
 def test_artists_of_the_index_and_other_chords(tmp_path: Path) -> None:
     root = billboard(tmp_path)
     write_text(root / "billboard-2.0-index.csv", INDEX)

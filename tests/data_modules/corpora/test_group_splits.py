@@ -10,11 +10,14 @@ from data_modules.corpora import group_splits
 from data_modules.corpora.audio_files import AUDIO_SUFFIXES
 from data_modules.corpora.ballroom import Ballroom
 from data_modules.corpora.base import Corpus
+from data_modules.corpora.billboard import Billboard
 from data_modules.corpora.group_splits import split_by_hash
 from data_modules.corpora.gtzan import Gtzan
 from data_modules.corpora.hainsworth import Hainsworth
 from data_modules.corpora.harmonix import Harmonix
+from data_modules.corpora.isophonics import Isophonics
 from data_modules.corpora.rwc_popular import RwcPopular
+from data_modules.corpora.salami import Salami
 from data_modules.corpora.smc import Smc
 from data_modules.doctor import doctor
 
@@ -77,10 +80,12 @@ def test_a_list_of_splits(tmp_path: Path) -> None:
     assert group_splits.from_lists(path, None, str) == {"a b": "train", "c": "val", "d": "test"}
     assert group_splits.splits({"x": "x"}, 0, path, str) == group_splits.from_lists(path, None, str)
     assert group_splits.splits({"x": "x"}, 0, None, str) == group_splits.folds_by_hash({"x": "x"}, 0)
+    by_group = split_by_hash(GROUPS.values())
+    assert group_splits.splits(GROUPS, None, None, str) == {track: by_group[group] for track, group in GROUPS.items()}
 
 
 def test_names_may_end_as_any_audio_file(tmp_path: Path) -> None:
-    names = [f"song{suffix}" for suffix in (*AUDIO_SUFFIXES, ".beats", ".jams")]
+    names = [f"song{suffix}" for suffix in (*AUDIO_SUFFIXES, ".beats", ".jams", ".lab")]
     path = write_text(tmp_path / "a.split", "".join(f"{name}\ttrain\n{name.upper()}\tval\n" for name in names))
     assert group_splits.from_lists(path, None, str) == {"song": "train", "SONG": "val"}
 
@@ -148,7 +153,9 @@ def test_refusals(tmp_path: Path) -> None:
         group_splits.from_lists(tmp_path / "absent", 0, str)
 
 
-@pytest.mark.parametrize("corpus", [Gtzan, Ballroom, Hainsworth, Smc, RwcPopular, Harmonix])
+@pytest.mark.parametrize(
+    "corpus", [Gtzan, Ballroom, Hainsworth, Smc, RwcPopular, Harmonix, Isophonics, Salami, Billboard]
+)
 def test_nobody_knows_how_many_tracks_a_list_should_choose(corpus: Callable[..., Corpus]) -> None:
     assert corpus(Path("data")).expected_tracks is not None
     assert corpus(Path("data"), split_file=Path("my.split")).expected_tracks is None

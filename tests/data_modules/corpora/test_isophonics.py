@@ -42,6 +42,19 @@ def queen(root: Path) -> Path:
     return root
 
 
+ALBUMS = [f"{number:02d}_-_Album_{number}" for number in range(1, 17)]
+SONGS = [f"{album}/{song}" for album in ALBUMS for song in ("01_-_First_of_it", "02_-_Second,_too")]
+
+
+def albums(root: Path, heard: int = len(SONGS)) -> Path:
+    """Sixteen albums of two songs, which are called by their album, too."""
+    for at, song in enumerate(SONGS):
+        write_text(root / f"annotations/chordlab/The_Beatles/{song}_{at // 2}.lab", "0.0 1.9 N\n")
+        if at < heard:
+            write_sound(root / f"audio/{song}_{at // 2}.wav", 2.0)
+    return root
+
+
 def load(corpus: Isophonics) -> tuple[Track, dict[str, str]]:
     (item,) = corpus.items()
     return corpus.load(item), dict(corpus.gaps(item))
@@ -82,6 +95,57 @@ def test_queen_lacks_chords_of_a_song_and_has_no_beats(tmp_path: Path) -> None:
     assert set(corpus.load(second).labels) == {"key", "section"}
     assert set(corpus.gaps(second)) == {"chord"}
     assert "chordlab: no file for Greatest Hits I/02 Another One Bites The Dust" in corpus.gaps(second)["chord"]
+
+
+def test_folds_do_not_divide_albums_and_test_each_song_once(tmp_path: Path) -> None:
+    root = albums(tmp_path)
+    tested: list[str] = []
+    for fold in range(8):
+        corpus = Isophonics(root, fold=fold)
+        items = corpus.items()
+        splits = {item.group: item.split for item in items}
+        assert set(splits) == set(ALBUMS)
+        assert all(splits[item.group] == item.split for item in items)
+        tested += [item.track_id for item in items if item.split == "test"]
+        assert corpus.expected_tracks == 180
+    assert sorted(tested) == sorted(item.track_id for item in Isophonics(root).items())
+    with pytest.raises(ValueError, match=r"--corpus\.fold: 8 is none of the folds 0 to 7"):
+        Isophonics(root, fold=8).items()
+
+
+def test_a_list_of_songs_in_whatever_way_they_are_written(tmp_path: Path) -> None:
+    root = albums(tmp_path, heard=4)
+    path = write_text(
+        tmp_path / "my.split",
+        "The Beatles/1/01 - first of it 0.lab\ttrain\nSecond, Too 0\tval\n"
+        "01_-_First_of_it_1\ttest\nfirst of it 9\ttest\n",
+    )
+    corpus = pickle.loads(pickle.dumps(Isophonics(root, split_file=path)))
+    assert [(item.track_id, item.group, item.split) for item in corpus.items()] == [
+        (f"{SONGS[0]}_0", ALBUMS[0], "train"),
+        (f"{SONGS[1]}_0", ALBUMS[0], "val"),
+        (f"{SONGS[2]}_1", ALBUMS[1], "test"),
+    ]
+    assert corpus.named() == [f"{SONGS[0]}_0", f"{SONGS[1]}_0", f"{SONGS[2]}_1", f"{SONGS[18]}_9"]
+    assert corpus.remarks()[-1] == f"1 tracks are in no list of {path}: {SONGS[3]}_1"
+    write_text(path, "first of it 0\t0\nfirst of it 1\t1\nsecond too 1\t2\n")
+    items = Isophonics(root, split_file=str(path), fold=2).items()  # type: ignore[arg-type]
+    assert [item.split for item in items] == ["val", "train", "test"]
+    write_text(path, "Yesterday\ttrain\n")
+    with pytest.raises(ValueError, match=r"my\.split:1: 'Yesterday' is no name of a track"):
+        Isophonics(root, split_file=path).items()
+
+
+def test_a_name_of_two_songs_in_a_list_is_refused(tmp_path: Path) -> None:
+    root = beatles(tmp_path)
+    write_text(root / "annotations/chordlab/The_Beatles/Other/03_-_Do_You_Want_To_Know_A_Secret.lab", CHORDS)
+    path = write_text(tmp_path / "my.split", "do you want to know a secret\ttrain\n")
+    with pytest.raises(
+        ValueError, match=r"my\.split:1: 'do you want .* may be any of 01_.*Secret, Other/03_.*; call it"
+    ):
+        Isophonics(root, split_file=path).items()
+    write_text(path, f"{SONG}\ttrain\n")
+    assert [item.split for item in Isophonics(root, split_file=path).items()] == ["train"]
 
 
 def test_what_macos_leaves_beside_a_file_is_no_song(tmp_path: Path) -> None:

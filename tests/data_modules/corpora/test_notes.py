@@ -46,13 +46,28 @@ SETTINGS: list[tuple[Callable[..., Corpus], list[tuple[dict[str, Any], str]]]] =
             ({"level": "uppercase"}, "level uppercase"),
             ({"level": "lowercase", "annotator": 2}, "level lowercase; annotator 2"),
             ({"annotator": 2, "label_map": TABLE}, "annotator 2; sections by mine.csv"),
+            ({"fold": 0, "level": "uppercase"}, "fold 0 of our own; level uppercase"),
+            *BY_HASH,
         ],
     ),
     (
         Billboard,
-        [({"chords": "majmin"}, "chords majmin"), ({"label_map": TABLE}, "sections by mine.csv")],
+        [
+            ({"chords": "majmin"}, "chords majmin"),
+            ({"label_map": TABLE}, "sections by mine.csv"),
+            ({"fold": 0, "chords": "majmin"}, "fold 0 of our own; chords majmin"),
+            *BY_HASH,
+        ],
     ),
-    (Isophonics, [({"collection": "queen"}, ""), ({"label_map": TABLE}, "sections by mine.csv")]),
+    (
+        Isophonics,
+        [
+            ({"collection": "queen"}, ""),
+            ({"label_map": TABLE}, "sections by mine.csv"),
+            ({"fold": 0, "label_map": TABLE}, "fold 0 of our own; sections by mine.csv"),
+            *BY_HASH,
+        ],
+    ),
     (
         JamsFolder,
         [

@@ -46,6 +46,35 @@ def test_items_are_grouped_by_artist(tmp_path: Path) -> None:
     assert remark.startswith("1 annotated tracks without audio") and remark.endswith(": 14")
 
 
+def test_folds_do_not_divide_artists_and_test_each_recording_once(tmp_path: Path) -> None:
+    root = salami(tmp_path)
+    tested: list[str] = []
+    for fold in range(8):
+        items = Salami(root, fold=fold).items()
+        assert items[0].group == items[1].group == "The_Cure"
+        assert items[0].split == items[1].split
+        tested += [item.track_id for item in items if item.split == "test"]
+    assert sorted(tested) == ["10", "12", "2"]
+    with pytest.raises(ValueError, match=r"--corpus\.fold: 9 is none of the folds 0 to 7"):
+        Salami(root, fold=9).items()
+
+
+def test_a_list_of_numbers(tmp_path: Path) -> None:
+    root = salami(tmp_path)
+    path = write_text(tmp_path / "my.split", "0002.mp3\ttest\n10\ttrain\n14\tval\n")
+    corpus = pickle.loads(pickle.dumps(Salami(root, split_file=path)))
+    assert [(item.track_id, item.group, item.split) for item in corpus.items()] == [
+        ("2", "The_Cure", "test"), ("10", "The_Cure", "train"),
+    ]  # fmt: skip
+    assert sorted(corpus.named()) == ["10", "14", "2"]
+    assert corpus.remarks()[-1] == f"1 tracks are in no list of {path}: 12"
+    write_text(path, "2\t0\n10\t1\n12\t2\n")
+    assert [item.split for item in Salami(root, split_file=path, fold=1).items()] == ["train", "test", "val"]
+    write_text(path, "77\ttrain\n")
+    with pytest.raises(ValueError, match=r"my\.split:1: '77' is no name of a track"):
+        Salami(root, split_file=path).items()
+
+
 def test_functions(tmp_path: Path) -> None:
     assert sections(Salami(salami(tmp_path)), "2") == [
         (0.0, 0.2, "silence"), (0.2, 0.6, "verse"), (0.6, 1.0, "verse"), (1.0, 1.8, "outro"), (1.8, 1.9, "silence"),

@@ -99,6 +99,19 @@ def test_heads_that_nobody_trained_or_tested_are_not_run() -> None:
     assert generalisation([run for run in runs() if not run.trained_on], {}, []) is None
 
 
+def test_a_test_on_all_tracks_is_told_from_that_on_the_test_split() -> None:
+    """A head is never tested on all tracks at home: what it loses there is not run."""
+    whole = [replace(run, run=f"all/{run.run}", split="all") for run in runs() if run.trained_on]
+    found = generalisation([*runs(), *whole], {}, [])
+    assert found is not None
+    all_tracks, test = found.moved
+    assert (all_tracks.split, test.split) == ("all", "test")
+    assert all_tracks.transferred.mean == test.transferred.mean
+    assert all_tracks.lost.mean is None and test.lost.mean is not None
+    text = generalisation_markdown(found)[-1]
+    assert text.count("| classic |") == text.count("| classic, split all |") == 1
+
+
 def test_two_runs_for_one_place_are_refused() -> None:
     double = [*runs(), *(replace(run, run=f"again/{run.run}") for run in runs())]
     with pytest.raises(ValueError, match="claim the same place"):

@@ -11,6 +11,7 @@ from rich.table import Table as Grid
 
 from musicfm_pl.analysis.intervals import sampled
 from musicfm_pl.analysis.leads import leads
+from musicfm_pl.cell_text import cell_text
 from musicfm_pl.results import Role, RunResult, Stage
 from musicfm_pl.standings import FIGURES, Cell, Figure, refuse_doubles
 
@@ -28,7 +29,8 @@ class LayerMap:
         name: The encoder, as the runs call it.
         layers: The hidden states that were probed, rising; 0 is the input of the first layer.
         figures: Those that at least two layers have, in the order of the leaderboard.
-        cells: Figures over seeds, by layer and figure; the layer None is a learned weighting of all.
+        cells: Figures over seeds, by layer and figure, of what was run, defined or not; the layer None is a learned
+            weighting of all.
         ahead: The layer of each figure that is ahead of every other, where there is one: see `analysis.leads`.
     """
 
@@ -67,8 +69,8 @@ class LayerMap:
 def layer_maps(results: Iterable[RunResult]) -> tuple[LayerMap, ...]:
     """The maps that some results allow: a pure function of them, whatever their order.
 
-    An encoder has a map where runs on at least two of its layers share a figure. What no table has together, no map
-    has.
+    An encoder has a map where runs on at least two of its layers share a figure that is defined. What no table has
+    together, no map has.
 
     Raises:
         ValueError: Two runs claim the same place: the same layer, task and seed of a map.
@@ -85,11 +87,13 @@ def layer_maps(results: Iterable[RunResult]) -> tuple[LayerMap, ...]:
         runs_of: dict[tuple[int | None, Figure], list[RunResult]] = {}
         for run in sorted(runs, key=lambda run: run.run):
             for figure in FIGURES:
-                if figure.task == run.task and run.summary.get(figure.metric) is not None:
-                    cells.setdefault((run.layer, figure), {})[run.seed] = run.summary[figure.metric]
-                    runs_of.setdefault((run.layer, figure), []).append(run)
+                if figure.task == run.task:
+                    value = run.summary.get(figure.metric)
+                    cells.setdefault((run.layer, figure), {})[run.seed] = value
+                    if value is not None:
+                        runs_of.setdefault((run.layer, figure), []).append(run)
         figures = tuple(
-            figure for figure in FIGURES if sum(f == figure and layer is not None for layer, f in cells) > 1
+            figure for figure in FIGURES if sum(f == figure and layer is not None for layer, f in runs_of) > 1
         )
         if figures:
             kept = {(layer, figure): Cell(by_seed) for (layer, figure), by_seed in cells.items() if figure in figures}
@@ -124,7 +128,7 @@ def layer_heading(found: LayerMap) -> str:
 
 def layer_note(found: LayerMap) -> str:
     """How to read a map."""
-    seeds = {len(cell.values) for cell in found.cells.values()}
+    seeds = {len(cell.values) for cell in found.cells.values() if cell.values}
     number = f"{min(seeds)} to {max(seeds)}" if len(seeds) > 1 else str(max(seeds))
     return (
         f"Split {found.split}, protocol {found.protocol}, licence {found.licence}, "
@@ -135,7 +139,7 @@ def layer_note(found: LayerMap) -> str:
 
 
 def rows(found: LayerMap) -> list[list[str]]:
-    """The map as text: a row a figure, its title first, then a mean for each of `columns`; "–" if not run."""
+    """The map as text: a row a figure, its title first, then a mean for each of `columns`, worded as in tables."""
     return [[figure.title, *(_text(found, layer, figure) for layer in found.columns)] for figure in found.figures]
 
 
@@ -199,7 +203,9 @@ def heat_map(found: LayerMap) -> str:
 
 def _text(found: LayerMap, layer: int | None, figure: Figure) -> str:
     mean = found.mean(layer, figure)
-    return "–" if mean is None else f"{mean:.{figure.digits}f}"
+    if mean is None:
+        return cell_text(found.cells.get((layer, figure), Cell({})), figure, ())
+    return f"{mean:.{figure.digits}f}"
 
 
 def _is_ahead(found: LayerMap, layer: int | None, figure: Figure) -> bool:

@@ -14,7 +14,8 @@ from musicfm_pl.results import Evaluation, RunResult
 def show_protocols(result: RunResult, console: Console) -> None:
     """Prints the figures of a run, the notes of its own protocol, and what others do not reproduce.
 
-    Figures that a protocol is about are bold. Figures of single tags have a table of their own.
+    Figures that a protocol is about are bold. Figures of single tags have a table of their own, in which those that
+    cannot be scored are not defined.
     """
     evaluations = result.evaluations
     headlines = {protocol.name: protocol.headline for protocol in protocols(result.task)}
@@ -31,8 +32,8 @@ def show_protocols(result: RunResult, console: Console) -> None:
     # A file has no width, and a table that is cut says nothing.
     width = None if console.is_terminal else 200
     console.print(grid, width=width)
-    if any("/" in figure for figure in result.summary):
-        console.print(_by_tag(result.summary), width=width)
+    if (tags := _by_tag(result)).row_count:
+        console.print(tags, width=width)
     seen: set[str] = set()
     for name, evaluation in evaluations.items():
         for note in evaluation.notes:
@@ -51,13 +52,15 @@ def _figures(evaluations: Mapping[str, Evaluation]) -> list[str]:
     return list(dict.fromkeys(name for e in evaluations.values() for name in e.summary if "/" not in name))
 
 
-def _by_tag(summary: Mapping[str, float | None]) -> Table:
-    """Average precision and ROC-AUC of each tag, the best one first."""
-    precision = {name.removeprefix("ap/"): value for name, value in summary.items() if name.startswith("ap/")}
+def _by_tag(result: RunResult) -> Table:
+    """Average precision and ROC-AUC of each tag that the head knows, the best one first."""
+    summary = result.summary
+    known: dict[str, float | None] = {tag: None for track in result.tracks for tag in track.tags}
+    precision = known | {name.removeprefix("ap/"): value for name, value in summary.items() if name.startswith("ap/")}
     grid = Table(title="tag by tag")
     grid.add_column("tag")
     grid.add_column("AP", justify="right")
     grid.add_column("ROC-AUC", justify="right")
-    for tag, value in sorted(precision.items(), key=lambda item: (-(item[1] or 0.0), item[0])):
+    for tag, value in sorted(precision.items(), key=lambda item: (item[1] is None, -(item[1] or 0.0), item[0])):
         grid.add_row(tag, number(value), number(summary.get(f"auc/{tag}")))
     return grid

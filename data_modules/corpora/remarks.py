@@ -23,27 +23,30 @@ def remark(names: Sequence[str], what: str, most: int | None = _NAMED) -> list[s
 
 
 def missing(wanted: Iterable[str], there: Collection[str], what: str) -> list[str]:
-    """A remark, if any is called for, that names tracks for which there is no file, split or the like.
+    """A remark, if any is called for, that names all tracks for which there is no file, split or the like.
 
     Args:
         wanted: Tracks that should have one.
         there: Tracks that have one, such as files by track.
         what: Such as "annotated tracks have no audio".
     """
-    return remark(sorted(set(wanted) - set(there)), what)
+    return remark(sorted(set(wanted) - set(there)), what, None)
 
 
 def without_audio(audio: Mapping[str, Sequence[Path]]) -> list[str]:
-    """Remarks on the tracks whose audio is missing, or empty.
+    """Remarks on the tracks whose audio is missing, or empty; of very many, they say where all names stand.
 
     Args:
         audio: Where the audio of each track may lie, by track.
     """
     absent, empty = absent_and_empty(audio)
-    return [
+    lines = [
         *remark(absent, f"of {len(audio)} tracks have no audio"),
         *remark(empty, f"of {len(audio)} tracks have audio files without content"),
     ]
+    if max(len(absent), len(empty)) > _NAMED:
+        lines.append("set_aside.tsv, which `musicfm prepare` writes, and `musicfm doctor --out FILE` name them all")
+    return lines
 
 
 def listed(names: Sequence[str], most: int | None = _NAMED) -> str:

@@ -48,7 +48,7 @@ class Scores:
         summary: The figures of the whole test set.
         tracks: The figures of each track, in the order of the references; figures that exist only over the
             whole set (mAP) are in `summary` alone.
-        notes: What a reader of the figures must know: tags left out, tracks without the label, trimming.
+        notes: What a reader of the figures must know: how they were scored, tags left out, tracks without the label.
         weights: For each track what it weighs in figures that pool the whole set, by their names: the figure of the
             set is the mean of the tracks by these weights, None counting 0. Empty if no figure does.
         tags: For each track the probability of each tag, and 1 or 0 for whether it has the tag. Empty where the set
@@ -68,11 +68,17 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Rules:
+class Rules(abc.ABC):
     """How logits become figures: what differs between the protocols of a task.
 
-    Each head has its own, with its arguments about decoding and scoring as fields.
+    Each head has its own, with its arguments about decoding and scoring as fields. Protocols leave some of them open,
+    so every field that counts is put into words: those of decoding by `decoded`, those of scoring in the notes of
+    `Head.score`.
     """
+
+    @abc.abstractmethod
+    def decoded(self) -> str:
+        """A sentence for the reader of figures: how logits became estimates."""
 
     def decoding(self) -> Hashable:
         """What `Head.decode` depends on: rules that agree in it give the same estimates."""

@@ -200,19 +200,7 @@ class Beat(Head):
         return Scores(summary, tracks, self._notes(tracks), weights)
 
     def _notes(self, tracks: Sequence[Metrics]) -> list[str]:
-        rules = self.rules
-        left_out = f"beats before {rules.trim_s:g} s are not scored" if rules.trim_s else "all beats are scored"
-        averages = "figures are means over tracks"
-        if rules.average == "beats":
-            averages = "F-measures are of the beats of all tracks together, other figures means over tracks"
-        decoders = {
-            "dbn": f"a DBN of bars of {' or '.join(map(str, rules.beats_per_bar))} beats",
-            "two_dbns": "two DBNs of beats alone, one for beats and one for downbeats",
-            "minimal": "peaks above one half",
-        }
-        notes = [
-            f"Decoded by {decoders[rules.decoder]}; {left_out}; {averages}; CMLt and AMLt are {rules.tool}'s.",
-        ]
+        notes = [self.rules.scored()]
         why = {
             "beat": "which have no beat that is scored",
             "downbeat": "whose positions in the bar are not known, or which have no downbeat that is scored",

@@ -53,6 +53,28 @@ class BeatRules(Rules):
         if self.window_s <= 0:
             raise ValueError(f"head.window_s must be positive, got {self.window_s}")
 
+    def decoded(self) -> str:
+        """See `Rules.decoded`."""
+        if self.decoder == "minimal":
+            return "Decoded by peaks above one half."
+        tempi = f"{self.min_bpm:g} to {self.max_bpm:g} beats a minute"
+        if self.decoder == "two_dbns":
+            bars = f"{self.min_downbeat_bpm:g} to {self.max_downbeat_bpm:g} downbeats a minute"
+            return f"Decoded by two DBNs, one of {tempi} and one of {bars}; lambda is {self.transition_lambda:g}."
+        return (
+            f"Decoded by a DBN of bars of {' or '.join(map(str, self.beats_per_bar))} beats and {tempi} "
+            f"from {self.activations} activations; lambda is {self.transition_lambda:g}."
+        )
+
+    def scored(self) -> str:
+        """A sentence for the reader of figures: how beats were scored."""
+        left_out = f"Beats before {self.trim_s:g} s are not scored" if self.trim_s else "All beats are scored"
+        averages = "figures are means over tracks"
+        if self.average == "beats":
+            averages = "F-measures are of the beats of all tracks together, other figures means over tracks"
+        window = f"F-measures allow {1000 * self.window_s:g} ms"
+        return f"{left_out}; {window}; {averages}; CMLt and AMLt are {self.tool}'s."
+
     def decoding(self) -> Hashable:
         """See `Rules.decoding`."""
         tempi = (self.min_bpm, self.max_bpm, self.min_downbeat_bpm, self.max_downbeat_bpm, self.transition_lambda)

@@ -51,6 +51,12 @@ class ChordRules(Rules):
     self_transition: float
     average: Average
 
+    def decoded(self) -> str:
+        """See `Rules.decoded`."""
+        if not self.self_transition:
+            return "Decoded frame by frame, each by itself."
+        return f"Decoded by Viterbi, with a probability of {self.self_transition:g} of staying in a chord for a frame."
+
     def __post_init__(self) -> None:
         if not 0 <= self.self_transition < 1:
             raise ValueError(f"head.self_transition must lie in [0, 1), got {self.self_transition}")

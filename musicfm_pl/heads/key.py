@@ -49,6 +49,10 @@ class KeyRules(Rules):
 
     fifths: Fifths
 
+    def decoded(self) -> str:
+        """See `Rules.decoded`."""
+        return "The key of a song is that of the mean of its logits."
+
     def __post_init__(self) -> None:
         if self.fifths not in get_args(Fifths):
             raise ValueError(f"head.fifths must be one of {', '.join(get_args(Fifths))}, got {self.fifths!r}")

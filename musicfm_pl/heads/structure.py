@@ -41,6 +41,16 @@ class StructureRules(Rules):
     pool: Pool
     trim: bool
 
+    def decoded(self) -> str:
+        """See `Rules.decoded`."""
+        threshold = f" by more than {self.threshold:g}" if self.threshold else ""
+        relative = ", in parts of the track's largest" if self.relative else ""
+        return (
+            f"A boundary has the largest activation within {self.peak_s:g} s and exceeds the mean of the "
+            f"{self.surroundings_s:g} s to either side{threshold}{relative}; a section has the function with the "
+            f"largest mean of {self.pool}."
+        )
+
     def __post_init__(self) -> None:
         if self.peak_s <= 0 or self.surroundings_s <= 0:
             raise ValueError(

@@ -14,7 +14,6 @@ from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from data_modules.corpora.base import Kind
-from data_modules.corpora.remarks import listed
 from data_modules.spans import Spans
 from musicfm_pl.heads.base import Estimate, Head, Rules, Scores
 from musicfm_pl.heads.losses import binary_cross_entropy_of_known
@@ -33,6 +32,10 @@ class TaggingRules(Rules):
     """
 
     pool: Pool
+
+    def decoded(self) -> str:
+        """See `Rules.decoded`."""
+        return f"Clips of a track are averaged as {self.pool}."
 
     def __post_init__(self) -> None:
         if self.pool not in get_args(Pool):
@@ -165,7 +168,6 @@ class Tagging(Head):
             ],
             "the head does not know them": sorted(tested - set(self.tags)),
         }
-        pooled = f"clips of a track are averaged as {self.rules.pool}"
-        return [f"Means over {num_scored} of {len(self.tags)} tags; {pooled}."] + [
-            f"Left out, as {reason}: {listed(tags)}." for reason, tags in left_out.items() if tags
+        return [f"Means over {num_scored} of {len(self.tags)} tags."] + [
+            f"Left out, as {reason}: {', '.join(tags)}." for reason, tags in left_out.items() if tags
         ]

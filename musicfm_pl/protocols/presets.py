@@ -30,7 +30,7 @@ class Protocol:
         source: Whose choices they are.
         headline: The figures that it is about, the first one first.
         settings: Rules of the task's head by name (see `musicfm_pl.heads.base.Rules`). What is not stated is
-            no part of the protocol: the head's own settings hold.
+            no part of the protocol: the head's own settings hold, and the notes of the figures tell them.
         not_reproduced: In what respects figures under it still differ from those of its source.
     """
 

@@ -54,6 +54,7 @@ class Judge:
             one.name: [f"not reproduced of {one.name}: {text}" for text in one.not_reproduced] for one in named
         }
         self.tracks: list[Judged] = []
+        self._has_decoded = True
 
     def add(self, track_id: str, reference: Spans, logits_NK: torch.Tensor, duration_s: float) -> None:
         """Decodes the logits of a track; protocols that decode alike share the estimate."""
@@ -68,6 +69,7 @@ class Judge:
 
     def add_estimate(self, track_id: str, reference: Spans, estimate: Estimate, duration_s: float) -> None:
         """Takes an estimate that has no logits to decode: protocols differ in how they score it alone."""
+        self._has_decoded = False
         self.tracks.append(Judged(track_id, reference, dict.fromkeys(self._heads, estimate), duration_s))
 
     def gather(self, world_size: int) -> None:
@@ -79,7 +81,7 @@ class Judge:
             self.tracks = [unique[track_id] for track_id in sorted(unique)]
 
     def scores(self) -> dict[str, Scores]:
-        """By protocol, the head's own first."""
+        """By protocol, the head's own first; the notes say how logits were decoded, which protocols may leave open."""
         found = {}
         for name, head in self._heads.items():
             scores = head.score(
@@ -87,5 +89,6 @@ class Judge:
                 [track.estimates[name] for track in self.tracks],
                 [track.duration_s for track in self.tracks],
             )
-            found[name] = replace(scores, notes=[*scores.notes, *self._notes.get(name, ())])
+            decoded = [head.rules.decoded()] if self._has_decoded else []
+            found[name] = replace(scores, notes=[*decoded, *scores.notes, *self._notes.get(name, ())])
         return found

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from musicfm_pl.layer_map import heat_map, layer_heading, layer_maps, layer_note
+from musicfm_pl.layer_map import heat_map, layer_heading, layer_maps, layer_note, rows
 from musicfm_pl.leaderboard import build
 from musicfm_pl.leaderboard_html import page
 from musicfm_pl.leaderboard_text import markdown, show
@@ -98,6 +98,19 @@ def test_one_layer_or_none_is_no_map() -> None:
     assert half.mean(7, chord) is None
 
 
+def test_what_is_not_defined_and_what_was_not_run_have_the_words_of_the_leaderboard() -> None:
+    runs = [result("structure", layer, 0, {"hr05_f": 0.5, "frame_accuracy": 0.5}) for layer in (0, 1)]
+    runs += [result("structure", 2, 0, {"hr05_f": 0.5, "frame_accuracy": None})]
+    runs += [result("key", layer, 0, {"key_weighted": 0.5}) for layer in (0, 1)]
+    (found,) = layer_maps(runs)
+    by_title = {title: texts for title, *texts in rows(found)}
+    titles = {figure.metric: figure.title for figure in found.figures}
+    assert by_title[titles["frame_accuracy"]] == ["0.500", "0.500", "n/d"]
+    assert by_title[titles["key_weighted"]] == ["0.500", "0.500", "not run"]
+    assert "mean over 1 seed." in layer_note(found), "what is not defined has no seeds"
+    assert ">n/d</text>" in heat_map(found) and ">not run</text>" in heat_map(found)
+
+
 def test_encoders_corpora_and_protocols_have_maps_of_their_own() -> None:
     runs = study(2)
     others = [replace(run, name="BERT, pretrained") for run in runs] + [replace(run, corpus="tiny") for run in runs]
@@ -139,11 +152,11 @@ def test_every_form_shows_it() -> None:
     board = build(study())
     text = markdown(board)
     table = text.split("## Layers of Conformer, pretrained on dcml")[1].split("## ")[0]
-    rows = [
+    lines = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("|")
     ]
-    assert rows[0] == ["Layer", *map(str, range(13)), "all"]
-    (beat,) = [row for row in rows if row[0] == "Beat F1"]
+    assert lines[0] == ["Layer", *map(str, range(13)), "all"]
+    (beat,) = [row for row in lines if row[0] == "Beat F1"]
     assert beat[7] == beat[14] == "0.901"
     for width in (80, 200):
         console = Console(record=True, width=width, file=io.StringIO())

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from musicfm_pl.protocol_table import show_protocols
 from musicfm_pl.result_schema import Task
-from musicfm_pl.results import Evaluation, RunResult
+from musicfm_pl.results import Evaluation, RunResult, TrackResult
 
 
 def printed(task: Task, evaluations: dict[str, Evaluation], terminal: bool = False) -> str:
@@ -35,6 +35,7 @@ def printed(task: Task, evaluations: dict[str, Evaluation], terminal: bool = Fal
         seconds=1.0,
         summary=first.summary,
         notes=first.notes,
+        tracks=first.tracks,
         others=dict(others),
     )
     stream = io.StringIO()
@@ -76,3 +77,13 @@ def test_tags_have_a_table_of_their_own() -> None:
     assert text.index("jazz") < text.index("rock"), "the best one first"
     assert "ap/" not in text
     assert note in text
+
+
+def test_a_tag_that_cannot_be_scored_has_a_row() -> None:
+    """The head knows "absent", which no track has: its figures are not defined, not forgotten."""
+    tags = {"absent": (0.9, 0), "rock": (0.5, 1)}
+    tracks = [TrackResult("a", "a", {}, tags=tags), TrackResult("b", "b", {}, tags=tags | {"rock": (0.1, 0)})]
+    summary = {"map": 0.0, "roc_auc": 0.0, "ap/rock": 0.0, "auc/rock": 0.0}
+    text = printed("tagging", {"musicfm": Evaluation(summary, [], tracks)})
+    assert re.search(r"absent +│ +not defined +│ +not defined", text)
+    assert text.index("rock") < text.index("absent"), "those that are scored first, however low"

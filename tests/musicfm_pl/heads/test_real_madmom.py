@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -148,3 +149,10 @@ def test_figures(between_s: list[float], others_s: list[float], is_near: bool) -
     assert figures["f"] == pytest.approx(expected.fmeasure)
     assert figures["cmlt"] == pytest.approx(expected.cmlt)
     assert figures["amlt"] == pytest.approx(expected.amlt)
+
+
+def test_madmom_that_is_installed_and_broken_is_no_reason_to_skip(monkeypatch: pytest.MonkeyPatch) -> None:
+    real_madmom("evaluation.beats")  # skips this test, too, where there is none
+    monkeypatch.setitem(sys.modules, "madmom.evaluation.beats", None)
+    with pytest.raises(ImportError):
+        real_madmom("evaluation.beats")

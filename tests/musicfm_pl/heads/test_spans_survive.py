@@ -1,4 +1,10 @@
-"""Any valid labels become targets and come back: within half a frame, and with their names."""
+"""Any valid labels become targets and come back: within half a frame, and with their names.
+
+Chords, keys and sections may have gaps anywhere, chords and keys "X" as well: nothing is compared there. Chords and
+keys last two frames at least, for what is shorter than a frame is lost, and sections 4 s. Beats are decoded by
+`minimal` alone, which has no model of tempo: the default DBN does not follow beats that lie at random, and has its
+tests in `test_beat` and `test_beat_decoders`.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +33,15 @@ def there_and_back(head: Head, reference: Spans, duration_s: float) -> Estimate:
 
 
 @st.composite
-def stretches(draw: st.DrawFn, labels: tuple[str, ...], shortest_s: float, merge: bool) -> Spans:
-    """Spans from 0 without a gap, none shorter; where they are merged, no two in a row are alike."""
+def stretches(draw: st.DrawFn, labels: tuple[str, ...], shortest_s: float, merge: bool) -> tuple[Spans, float]:
+    """Spans, none shorter, of which any are left out, and the length; where merged, no two in a row are alike."""
     lengths_s = draw(st.lists(st.floats(shortest_s, 8 * shortest_s), min_size=1, max_size=12))
     names = draw(st.lists(st.sampled_from(labels), min_size=len(lengths_s), max_size=len(lengths_s)))
-    kept = [at for at, name in enumerate(names) if not (merge and at and names[at - 1] == name)]
-    starts_s = np.concatenate([[0.0], np.cumsum(lengths_s)])
-    end_s = starts_s[-1]
-    starts_s = starts_s[kept]
-    return Spans(starts_s, np.append(starts_s[1:], end_s), tuple(names[at] for at in kept))
+    first = [at for at, name in enumerate(names) if not (merge and at and names[at - 1] == name)]
+    edges_s = np.concatenate([[0.0], np.cumsum(lengths_s)])[[*first, -1]]
+    whole = list(zip(edges_s[:-1].tolist(), edges_s[1:].tolist(), (names[at] for at in first), strict=True))
+    is_there = draw(st.lists(st.booleans(), min_size=len(whole), max_size=len(whole)) | st.just([True] * len(whole)))
+    return Spans.of([span for span, there in zip(whole, is_there, strict=True) if there]), float(edges_s[-1])
 
 
 @st.composite
@@ -53,11 +59,23 @@ def assert_near(found_s: np.ndarray, true_s: np.ndarray, rate_hz: float) -> None
     assert np.abs(found_s - true_s).max() <= 0.5 / rate_hz + 1e-6
 
 
+def assert_same_where_annotated(found: Spans, reference: Spans, duration_s: float, rate_hz: float) -> None:
+    """But for half a frame at the ends of each span, where another may hold most of the frame."""
+    assert found.starts_s[0] == 0 and found.ends_s[-1] == duration_s
+    assert (found.starts_s[1:] == found.ends_s[:-1]).all()
+    half_s = 0.5 / rate_hz + 1e-6
+    for start_s, end_s, label in reference:
+        if label != "X":
+            inner = [n for begin_s, stop_s, n in found if min(stop_s, end_s - half_s) > max(begin_s, start_s + half_s)]
+            assert inner == [label], f"one span from {start_s} to {end_s}"
+
+
 @EXAMPLES
-@given(beats(), st.sampled_from([0, 1, 2]))
-def test_beats(reference: Spans, widen_frames: int) -> None:
+@given(beats(), st.sampled_from([(0, 0), (1, 0), (2, 0), (0, 3)]))
+def test_beats(reference: Spans, frames: tuple[int, int]) -> None:
+    widen_frames, shift_tolerance = frames
     known = Spans.events(reference.starts_s, [label.replace("?", "9") for label in reference.labels])
-    head = Beat(4, decoder="minimal", widen_frames=widen_frames)
+    head = Beat(4, decoder="minimal", widen_frames=widen_frames, shift_tolerance=shift_tolerance)
     found = there_and_back(head, known, float(known.starts_s[-1]) + 0.05).spans
     assert_near(found.starts_s, reference.starts_s, 50.0)
     assert found.labels == reference.labels, "positions count from the first downbeat"
@@ -68,28 +86,24 @@ def test_beats(reference: Spans, widen_frames: int) -> None:
 def test_chords(data: st.DataObject, vocabulary: VocabularyName) -> None:
     head = Chord(4, vocabulary=vocabulary)
     labels = head.chords.labels[: head.chords.num_answers]
-    reference = data.draw(stretches(labels, 2 / 16, merge=True))
-    found = there_and_back(head, reference, float(reference.ends_s[-1])).spans
-    assert found.labels == reference.labels
-    assert_near(found.starts_s, reference.starts_s, 16.0)
-    assert_near(found.ends_s, reference.ends_s, 16.0)
+    reference, duration_s = data.draw(stretches((*labels, "X"), 2 / 16, merge=True))
+    found = there_and_back(head, reference, duration_s).spans
+    assert_same_where_annotated(found, reference, duration_s, 16.0)
 
 
 @EXAMPLES
-@given(stretches(KEYS, 4.0, merge=True))
-def test_keys(reference: Spans) -> None:
-    found = there_and_back(Key(4), reference, float(reference.ends_s[-1])).spans
-    assert found.labels == reference.labels
-    assert_near(found.starts_s, reference.starts_s, 0.5)
+@given(stretches((*KEYS, "X"), 4.0, merge=True))
+def test_keys(drawn: tuple[Spans, float]) -> None:
+    reference, duration_s = drawn
+    assert_same_where_annotated(there_and_back(Key(4), reference, duration_s).spans, reference, duration_s, 0.5)
 
 
 @EXAMPLES
 @given(stretches(FUNCTIONS, 4.0, merge=False))
-def test_sections(reference: Spans) -> None:
-    found = there_and_back(Structure(4), reference, float(reference.ends_s[-1])).spans
-    assert found.labels == reference.labels
-    assert_near(found.starts_s, reference.starts_s, 8.0)
-    assert_near(found.ends_s, reference.ends_s, 8.0)
+def test_sections(drawn: tuple[Spans, float]) -> None:
+    reference, duration_s = drawn
+    found = there_and_back(Structure(4), reference, duration_s).spans
+    assert_same_where_annotated(found, reference, duration_s, 8.0)
 
 
 @EXAMPLES

@@ -39,6 +39,16 @@ def test_every_protocol_has_scores_as_if_it_were_alone() -> None:
     assert not any("clips of 10 s" in note for note in scores["musicfm"].notes)
 
 
+def test_notes_say_how_logits_were_decoded_where_they_were() -> None:
+    head = Beat(4, min_bpm=40.0)
+    scores = judged(head, BEATS).scores()
+    assert "40 to 215 beats a minute" in scores["musicfm"].notes[0]
+    assert scores["beat_this"].notes[0] == "Decoded by peaks above one half."
+    judge = Judge(head)
+    judge.add_estimate("a", BEATS, Estimate(BEATS), DURATION_S)
+    assert not any("Decoded" in note for one in judge.scores().values() for note in one.notes)
+
+
 def test_protocols_can_be_chosen_and_the_own_is_always_there() -> None:
     assert list(Judge(Beat(4), ["beat_this", "musicfm"]).scores()) == ["musicfm", "beat_this"]
     assert list(Judge(Beat(4, trim_s=0.0), []).scores()) == ["untrimmed"]

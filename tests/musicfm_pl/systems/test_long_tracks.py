@@ -14,6 +14,7 @@ import soundfile
 import torch
 
 from data_modules.mel import LogMel
+from musicfm_pl.heads.beat import Beat
 from musicfm_pl.systems.windows import in_batches, stitch
 
 LENGTH_S = 20 * 60
@@ -41,6 +42,17 @@ def test_predicting_twenty_minutes(prepared: Path, pretrained_run: Path, tmp_pat
     assert float(rows[0][0]) == 0 and float(rows[-1][1]) == pytest.approx(LENGTH_S, abs=0.1)
     for before, after in itertools.pairwise(rows):
         assert before[1] == after[0]
+
+
+def test_beats_of_twenty_minutes_of_noise() -> None:
+    """By the default decoder, which finds a path through all 60,000 frames at once."""
+    num_frames = LENGTH_S * 50
+    logits_N2 = np.random.default_rng(0).normal(0, 2, (num_frames, 2)).astype(np.float32)
+    found = Beat(4).decode(logits_N2, LENGTH_S).spans
+    assert len(found) > LENGTH_S * 55 / 60 * 0.9, "beats all along, at the slowest tempo or faster"
+    assert 0 <= found.starts_s[0] < 3 and LENGTH_S - 3 < found.starts_s[-1] <= LENGTH_S
+    assert (np.diff(found.starts_s) > 0).all()
+    assert set(found.labels) <= {"1", "2", "3", "4"}
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])

@@ -25,6 +25,7 @@ from musicfm_pl.checkpoint_files import LAST, CheckpointFiles, checkpoint_of
 from musicfm_pl.config import expand_extends, last_config, run_dir_of
 from musicfm_pl.config_record import SaveConfig
 from musicfm_pl.data_arguments import settle_data_arguments
+from musicfm_pl.float32_advice import float32_advice
 from musicfm_pl.guard import TrainingGuard
 from musicfm_pl.last_checkpoint import LastCheckpoint
 from musicfm_pl.preemption import Preemption, preemptible
@@ -149,6 +150,11 @@ class ExperimentCLI(LightningCLI):
             )
 
     before_predict = before_test
+
+    def before_fit(self) -> None:
+        """Says what a GPU could do faster."""
+        if advice := float32_advice(self.trainer, self.model):
+            self.trainer.print(advice)
 
     def after_fit(self) -> None:
         """A pretraining run ends with a validation, whose figures are its results."""

@@ -31,7 +31,8 @@ def curves_section(found: Sequence[Curves]) -> str:
     }
     parts = [
         "<section>\n<h2>Learning curves</h2>\n<p>Of the pretrained models whose logs are there, by step: the mean over "
-        "seeds, and a band from the lowest seed to the highest. Panels beside each other have one scale.</p>\n"
+        "seeds, and a band from the lowest seed to the highest. Panels beside each other have one scale. "
+        "The tokenizer is never trained: perplexity and unused codes change only with the clips of a validation.</p>\n"
     ]
     for one in found:
         by_panel: dict[str, list[ModelCurve]] = {}

@@ -11,8 +11,14 @@ from lightning.pytorch.profilers import PassThroughProfiler, Profiler
 
 from data_modules import SAMPLE_RATE
 from data_modules.pretrain import PretrainData
-from musicfm_pl.costs.cards import peak_of_device
-from musicfm_pl.costs.flops import TRAINING_FACTOR, forward_flops, masked_tokens, prediction_flops
+from musicfm_pl.costs.cards import card_of_device
+from musicfm_pl.costs.flops import (
+    TRAINING_FACTOR,
+    convolution_share,
+    forward_flops,
+    masked_tokens,
+    prediction_flops,
+)
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 
 
@@ -48,9 +54,15 @@ class Throughput(L.Callback):
     `throughput/data_wait`, the share of time in which the first rank waits for its next batch. Validations are left
     out, writing checkpoints is not.
 
+    The peak is what the maker states, as `musicfm plan` counts it, and more than products alone reach: of an H100 or
+    H200 in bf16 989 TFLOP/s, of which they reach 790. FM7 takes 3.87 TFLOP a clip, so that 9.8 ms a clip are
+    395 TFLOP/s: an `mfu` of 40 %, and half of 790. A run in float32 is held against the peak of float32 (convolutions
+    in TF32), not of bf16.
+
     Args:
         peak_tflops: Of one device, in 10^12 operations a second, which `mfu` is a share of. None for what the maker
-            states for dense bf16 where the device is known (`musicfm_pl.costs.cards`); `mfu` is left out elsewhere.
+            states for the precision of the run where the device is known (`musicfm_pl.costs.cards`); `mfu` is left
+            out elsewhere.
         warmup_batches: The first batches of a process, which compile, tune and fill caches, are not counted.
 
     Raises:
@@ -80,15 +92,19 @@ class Throughput(L.Callback):
         if isinstance(trainer.profiler, PassThroughProfiler):  # type: ignore[attr-defined]
             trainer.profiler = self._timer = FetchTimer()  # type: ignore[attr-defined]
         device = trainer.strategy.root_device
-        if self.peak_tflops is None and device.type == "cuda":
-            self.peak_tflops = peak_of_device(torch.cuda.get_device_name(device))
-        if self.peak_tflops is None:
+        card = card_of_device(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+        if self.peak_tflops is None and card is None:
             return
         encoder, tokenizer = pl_module.encoder, pl_module.tokenizer
         num_frames = data.features.frames(round(data.clip_s * SAMPLE_RATE))
         num_masked = masked_tokens(data.clip_s, data.masking.probability, data.masking.block_s, pl_module.rate_hz)
         head = prediction_flops(encoder.dim, tokenizer.num_codes * tokenizer.num_books, num_masked)
-        self._flops_a_clip = TRAINING_FACTOR * (forward_flops(encoder, num_frames) + head)
+        encoding = forward_flops(encoder, num_frames)
+        self._flops_a_clip = TRAINING_FACTOR * (encoding + head)
+        if self.peak_tflops is None and card is not None and trainer.precision in ("bf16-mixed", "32-true"):
+            convolutions = convolution_share(encoder, num_frames) * encoding / (encoding + head)
+            peak = card.peak_flops(trainer.precision == "bf16-mixed", convolutions)
+            self.peak_tflops = peak and peak / 1e12
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The warm-up begins; without one, the clock starts."""

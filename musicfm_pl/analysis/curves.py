@@ -16,6 +16,9 @@ SCALARS = {
     "train/loss": "Training loss",
     "val/loss": "Validation loss",
     "val/masked_accuracy": "Masked accuracy (validation)",
+    "val/loss_above_chance": "Loss above chance (validation loss - ln K)",
+    "val/perplexity": "Perplexity of the tokens (validation)",
+    "val/dead_codes": "Codes never a target (validation)",
 }
 """What is drawn, by the name under which it is logged."""
 _MOST_POINTS = 120

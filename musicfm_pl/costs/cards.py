@@ -83,11 +83,21 @@ def card_named(text: str) -> Card:
     return Card(f"{float(size[1]):g} GB", float(size[1]), None)
 
 
+def card_of_device(name: str) -> Card | None:
+    """The card that a device is; None if its name is not known.
+
+    Args:
+        name: As `torch.cuda.get_device_name` gives it.
+    """
+    words = re.split(r"[^A-Za-z0-9]+", name)
+    return next((CARDS[card] for known, card in _OF_DEVICE.items() if known in words), None)
+
+
 def peak_of_device(name: str) -> float | None:
     """What a device's maker states for bf16, in TFLOP/s; None if the name is not known.
 
     Args:
         name: As `torch.cuda.get_device_name` gives it.
     """
-    words = re.split(r"[^A-Za-z0-9]+", name)
-    return next((CARDS[card].peak_tflops for known, card in _OF_DEVICE.items() if known in words), None)
+    card = card_of_device(name)
+    return card and card.peak_tflops

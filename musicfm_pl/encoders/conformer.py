@@ -90,11 +90,11 @@ class Conformer(Encoder):
 
     The layers are those of HF `Wav2Vec2ConformerEncoder` with the settings of
     `facebook/wav2vec2-conformer-rope-large-960h-ft`, which the authors' code takes. The defaults are FM7:
-    316 M parameters (606 M with 24 layers).
+    316 M parameters (655 M with 26 layers).
 
     Args:
         dim: Width D of every hidden state (the study: 1024).
-        num_layers: Layers (the study: 12; 24 for the 660 M model).
+        num_layers: Layers (the study: 12; for its 660 M model 26, inferred from the size, which is all it states).
         num_heads: Attention heads (the study: 16); `dim / num_heads` must be even.
         ffn_dim: Width inside the feed-forward modules (the study: 4096).
         kernel_size: Of the depthwise convolution, in tokens; odd (the study: 31).

@@ -43,6 +43,22 @@ def test_they_are_those_of_the_logs(tmp_path: Path) -> None:
     assert 100 < len(model.steps) < 200 and val.title == "Validation loss"
 
 
+def test_loss_above_chance_and_use_of_the_codebook_are_drawn(tmp_path: Path) -> None:
+    write_model(tmp_path / "runs", "one", seeds=[0], tasks=["key"])
+    use: dict[str, Curve] = {
+        "val__loss_above_chance": {10: 0.1, 20: -1.0},
+        "val__perplexity": {10: 48.0, 20: 48.0},
+        "val__dead_codes": {10: 330.0, 20: 330.0},
+    }
+    log(tmp_path / "runs", "one", 0, **use)
+    found = curves(*read_runs([tmp_path / "runs"]))
+    assert [one.models[0].mean for one in found] == [(0.1, -1.0), (48.0, 48.0), (330.0, 330.0)]
+    titles = re.findall("<h3>(.*?)</h3>", curves_section(found))
+    assert [title.split(" (")[0] for title in titles] == [
+        "Loss above chance", "Perplexity of the tokens", "Codes never a target",
+    ]  # fmt: skip
+
+
 def test_a_model_is_the_mean_and_the_range_of_its_seeds(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     write_model(runs, "one", tasks=["key"])

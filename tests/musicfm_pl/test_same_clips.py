@@ -122,8 +122,13 @@ def test_killed_in_mid_epoch(
         assert done.returncode == 0, done.stderr
         went_on = seen_clips.global_batches(tmp_path / "seen", after.ranks, killed.clips)
     until_then = seen_clips.global_batches(folder / "seen", before.ranks, killed.clips)
-    assert killed.difference(until_then, went_on, undisturbed) is None
+    assert killed.difference(until_then, went_on, undisturbed) is None, "clips, seeds and masks"
     assert checkpoint(run)["global_step"] == killed.steps
+    for ranks, batches in ((before.ranks, until_then), (after.ranks, went_on)):
+        share = killed.clips // ranks
+        for batch in batches if ranks > 1 else ():
+            first, second = seen_clips.masks(batch[:share]), seen_clips.masks(batch[share:])
+            assert set(first).isdisjoint(second), "the ranks mask differently"
 
 
 def test_told_to_stop_on_two_ranks_it_goes_on_with_one(

@@ -13,6 +13,7 @@ from data_modules.batches import PretrainBatch
 from data_modules.masking import Masking, WaveNoise
 from data_modules.mel import LogMel
 from musicfm_pl.guard import TrainingGuard
+from musicfm_pl.systems.pretrain import MaskedTokenModel
 
 
 class Spoil(L.Callback):
@@ -35,6 +36,32 @@ class Spoil(L.Callback):
             and trainer.fit_loop.epoch_loop.batch_progress.total.ready == self.batch + 1
         ):
             batch.masked_mel_BMF.fill_(torch.nan)
+
+
+class Loud(L.Callback):
+    """Makes the logits of one batch a thousand times as large, and with them loss and gradient.
+
+    Not what the encoder hears: BatchNorm in the front end would take that back.
+
+    Args:
+        batch: Its number, from 0.
+    """
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: object, batch_idx: int
+    ) -> None:
+        if trainer.fit_loop.epoch_loop.batch_progress.total.ready == self.batch + 1:
+            assert isinstance(pl_module, MaskedTokenModel)
+            self.hook = pl_module.prediction.register_forward_hook(lambda _module, _inputs, logits: 1000 * logits)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        if trainer.fit_loop.epoch_loop.batch_progress.total.ready == self.batch + 1:
+            self.hook.remove()
 
 
 class SpoilWeights(L.Callback):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import command
 import pytest
@@ -17,11 +18,14 @@ from musicfm_pl.bench.sizes import RATES, SIZES, Size
 from musicfm_pl.bench.step import GRADIENT_CLIP
 from musicfm_pl.bench.timing import Timed
 from musicfm_pl.config import layers
+from musicfm_pl.encoders import conv_front_end, winograd
 from musicfm_pl.encoders.conformer import Conformer
 from musicfm_pl.encoders.hf_names import conformer_state_from_hf, front_end_state_from_authors
 
 CPU = torch.device("cpu")
 TINY = Size(16, 2, 24, 3, num_layers=2)
+SMALL = Size(32, 2, 48, 32, num_layers=2)
+"""Has as many channels as Winograd's convolutions need once `WINOGRAD_CHANNELS` is 32."""
 
 
 @torch.no_grad()
@@ -34,9 +38,39 @@ def test_hidden_states_are_the_same(rate_hz: int) -> None:
     assert difference(models.encoder(mel_BMF), expected) < 1e-5
 
 
-@pytest.mark.parametrize("options", [{}, {"recomputed_layers": 2, "recomputed_blocks": (0, 1)}, {"rate_hz": 75}])
-def test_loss_and_gradients_are_the_same(options: dict[str, object]) -> None:
-    models = pair(TINY, dropout=0.0, num_codes=32, **options)
+@torch.no_grad()
+def test_hidden_states_are_those_of_hf_with_every_speed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Front end included: Winograd's convolutions, BatchNorm folded into them, channels last, fused attention."""
+    convolved = Mock(wraps=winograd.convolved)
+    monkeypatch.setattr(conv_front_end, "WINOGRAD_CHANNELS", SMALL.conv_channels)
+    monkeypatch.setattr(conv_front_end, "convolved", convolved)
+    models = evaluating(SMALL, 25, CPU)
+    mel_BMF = Hearing(2, 2.0, CPU, models.hop_length).ours().mel_BMF
+    expected = models.public.encode(mel_BMF)
+    assert not convolved.called, "the public way has none of it"
+    found = models.encoder(mel_BMF)
+    assert convolved.call_count == 2, "the second convolution of either block"
+    assert len(found) == len(expected) == SMALL.num_layers + 1
+    assert difference(found, expected) < 1e-4
+
+
+EVERY_SPEED_UP = {"recomputed_layers": 1, "recomputed_blocks": (0, 1), "compile_backend": "aot_eager"}
+"""Of training; the kernels of inductor are compared with eager ones in `test_pretrain_computation`."""
+
+
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        (TINY, {}),
+        (TINY, {"recomputed_layers": 2, "recomputed_blocks": (0, 1)}),
+        (TINY, {"rate_hz": 75}),
+        (SMALL, EVERY_SPEED_UP),
+    ],
+    ids=["plain", "recomputed", "75 Hz", "every speed-up"],
+)
+def test_loss_and_gradients_are_the_same(size: Size, options: dict[str, Any]) -> None:
+    torch._dynamo.reset()
+    models = pair(size, dropout=0.0, num_codes=32, **options)
     batch = Hearing(2, 2.0, CPU, models.hop_length).ours()
     mask_BT = masked_tokens(batch.mask_BF, models.encoder.stride)
     masked_P = mask_BT.flatten().nonzero().squeeze(1)

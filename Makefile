@@ -26,7 +26,7 @@ demo: $(VENV)/.installed  ## from nothing to a leaderboard: fetch, render, pretr
 	@echo "             $(BIN)/musicfm prepare --corpus folder --root YOUR_MUSIC --out data/mine"
 	@echo "             $(BIN)/musicfm fit --config experiments/pretrain/small.yaml --data.root data/mine"
 
-test: $(VENV)/.dev  ## all tests, warnings as errors (under 10 minutes on 2 cores)
+test: $(VENV)/.dev  ## all tests, warnings as errors (about 16 minutes on 2 cores)
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not slurm"
 
 bench: $(VENV)/.dev  ## our encoder against the public way of building it (BENCH='--what train' for one part)

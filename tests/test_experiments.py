@@ -23,7 +23,7 @@ from musicfm_pl.experiment import fit_parser
 from musicfm_pl.systems.pretrain import MaskedTokenModel
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-ALL = sorted(EXPERIMENTS.rglob("*.yaml"))
+ALL = sorted(set(EXPERIMENTS.rglob("*.yaml")) - set((EXPERIMENTS / "results").rglob("*.yaml")))  # records are no layers
 GRIDS = sorted((EXPERIMENTS / "grids").rglob("*.yaml"))
 PRETRAIN = sorted((EXPERIMENTS / "pretrain").glob("*.yaml"))
 TASKS = sorted((EXPERIMENTS / "tasks").glob("*.yaml"))

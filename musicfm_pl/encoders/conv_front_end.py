@@ -60,6 +60,15 @@ def _normalised(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
     return F.conv2d(x, weight, bias, conv.stride, conv.padding)
 
 
+def _channels_last(mel_BMF: Tensor) -> Tensor:
+    """(B, 1, F, M) with strides that say so.
+
+    Of one channel either order has the same memory, and torch takes channels-first where strides do not tell: all of
+    the first convolutions' activations would be turned over before the next ones, forth and back.
+    """
+    return mel_BMF.transpose(1, 2).contiguous()[..., None].permute(0, 3, 1, 2)
+
+
 def _takes_winograd(x: Tensor, conv: nn.Conv2d) -> bool:
     return (
         x.device.type == "cpu"
@@ -135,13 +144,13 @@ class ConvFrontEnd(nn.Module):
             )
         if self.recomputed_blocks == {0, 1}:
             return recomputed(self._tokens, self, mel_BMF)
-        x = mel_BMF.transpose(1, 2)[:, None]
+        x = _channels_last(mel_BMF)
         for number, block in enumerate(self.blocks):
             x = recomputed(block, block, x) if number in self.recomputed_blocks else block(x)
         return self._linear(x)
 
     def _tokens(self, mel_BMF: Tensor) -> Tensor:
-        return self._linear(self.blocks(mel_BMF.transpose(1, 2)[:, None]))
+        return self._linear(self.blocks(_channels_last(mel_BMF)))
 
     def _linear(self, x: Tensor) -> Tensor:
         return self.linear(x.permute(0, 2, 3, 1).flatten(2))

@@ -110,6 +110,27 @@ def test_activations_are_channels_last_even_after_loading_and_casting() -> None:
     assert x.permute(0, 2, 3, 1).flatten(2).data_ptr() == x.data_ptr()
 
 
+@pytest.mark.parametrize("recomputed_blocks", [(), (0,), (0, 1)], ids=str)
+@pytest.mark.parametrize("turned", [False, True])
+def test_so_is_every_activation_and_every_gradient_of_one(recomputed_blocks: tuple[int, ...], turned: bool) -> None:
+    """Of one channel torch takes the order to be channels-first, if it can: the first convolutions' is a copy then."""
+    front_end = ConvFrontEnd(24, 32, 6, recomputed_blocks=recomputed_blocks)
+    norms = [module for module in front_end.modules() if isinstance(module, nn.BatchNorm2d)]
+    found: list[Tensor] = []
+
+    def look(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        found.extend((inputs[0], output))
+        if inputs[0].requires_grad:
+            inputs[0].register_hook(found.append)
+
+    for norm in norms:
+        norm.register_forward_hook(look)
+    mel_BMF = torch.randn(2, 40, 32).transpose(1, 2) if turned else torch.randn(2, 32, 40)
+    front_end(mel_BMF).square().sum().backward()
+    assert len(found) >= 3 * len(norms)
+    assert all(each.is_contiguous(memory_format=torch.channels_last) for each in found)
+
+
 @pytest.mark.parametrize("shape", [(1, 64, 40), (128, 40), (1, 128, 0), (1, 1, 128, 40)])
 def test_other_mel_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="128 bands"):

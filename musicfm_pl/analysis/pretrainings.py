@@ -13,6 +13,9 @@ from musicfm_pl.encoders.encoder_file import read_encoder_config
 from musicfm_pl.provenance import config_digest
 from musicfm_pl.results import ResultError, RunResult, run_name
 
+# Of libyaml, where PyYAML has it: a table of some hundred runs reads as many configurations.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 @dataclass(frozen=True)
 class Pretraining:
@@ -99,7 +102,7 @@ def read_config(file: Path) -> dict[str, Any]:
         ResultError: It is no YAML, or no mapping.
     """
     try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        config = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
     except yaml.YAMLError as error:
         raise ResultError(f"{file}: no YAML ({error})") from error
     if not isinstance(config, dict):

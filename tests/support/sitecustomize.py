@@ -1,6 +1,6 @@
 """Of the processes that tests start: transformers, a dependency of tests alone, is not to be seen.
 
-torchmetrics imports it wherever it is installed, which is a third of what a start of `musicfm` takes; users seldom have it.
+torchmetrics imports it wherever it is installed, a third of what a start of `musicfm` takes; users seldom have it.
 """
 
 import importlib.metadata as metadata

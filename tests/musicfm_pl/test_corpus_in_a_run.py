@@ -122,16 +122,17 @@ def test_a_test_elsewhere_has_a_place_of_its_own(tmp_path: Path, run: Path) -> N
     home = (run / FILE_NAME).read_bytes()
     assert read_result(run).trained_on == ""
     place = tmp_path / "runs" / "moved" / "beat"
-    command.succeed("test", "--run_dir", run, "--data.corpus", "tiny", "--result_dir", place)
+    command.succeed("test", "--run_dir", run, *TEST_ONLY, "--result_dir", place)
     assert sorted(path.name for path in place.iterdir()) == ["config.yaml", FILE_NAME]
     found = read_result(place)
-    assert (found.run, found.corpus, found.trained_on, found.num_tracks) == ("moved/beat", "tiny", "miniature", 7)
+    assert (found.run, found.corpus, found.trained_on) == ("moved/beat", "miniature_test", "miniature")
+    assert found.num_tracks == 8
     assert (run / FILE_NAME).read_bytes() == home
     assert not list(run.glob("on-*"))
 
     command.succeed("leaderboard", "--results", f"[{run},{tmp_path / 'runs'}]", "--out", tmp_path / "out")
     board = (tmp_path / "out" / "LEADERBOARD.md").read_text()
-    assert "## Probing on tiny, trained on miniature, protocol musicfm" in board
+    assert "## Probing on miniature_test, trained on miniature, protocol musicfm" in board
     assert "- Trained on: miniature" in board
     assert "## Probing on miniature, protocol musicfm" in board
     assert "config.yaml" in (tmp_path / "out" / "leaderboard.html").read_text()

@@ -60,7 +60,8 @@ def _as_json(value: Any) -> Any:
 def is_of(corpus: Corpus, out: Path) -> bool:
     """Whether the card of a folder names this very corpus with these arguments; the data set is not looked at.
 
-    A folder without a card, or of an earlier version that does not tell the arguments, is not.
+    A folder without a card, or of an earlier version that does not tell the arguments, is not. One that does not tell
+    the class, which came later, is taken for that of the name.
     """
     path = out / NAME
     if not path.exists():
@@ -70,6 +71,7 @@ def is_of(corpus: Corpus, out: Path) -> bool:
     # An argument that came with a later version was as it is where it is left out.
     return bool(
         before["corpus"] == corpus.name
+        and before.get("class_path", _class_path(corpus)) == _class_path(corpus)
         and has is not None
         and all(_are_same(has.get(key), now.get(key)) for key in (has.keys() | now.keys()) - _TOLD)
     )
@@ -97,6 +99,7 @@ def settle(corpus: Corpus, items: Sequence[Item], out: Path, wanted: Mapping[str
     shape = Shape(**{"tracks_per_shard": _tracks_per_shard(len(items)), **asked})
     card = {
         "corpus": corpus.name,
+        "class_path": _class_path(corpus),
         "licence": corpus.licence,
         "note": corpus.note,
         "arguments": arguments_of(corpus),
@@ -120,6 +123,11 @@ def settle(corpus: Corpus, items: Sequence[Item], out: Path, wanted: Mapping[str
     return shape
 
 
+def _class_path(corpus: Corpus) -> str:
+    """Which reader it is: two may go by one name, as a folder of JAMS files that is called harmonix."""
+    return f"{type(corpus).__module__}.{type(corpus).__qualname__}"
+
+
 def shape_of(card: Mapping[str, Any]) -> Shape:
     """What the shards of a folder look like by its card; one of an earlier version does not tell everything."""
     return Shape(**{key: card[key] for key in Shape._fields if key in card})
@@ -138,6 +146,12 @@ def _tracks_per_shard(num_items: int) -> int:
 def _check(before: Mapping[str, Any], now: Mapping[str, Any], out: Path, has_name: bool) -> None:
     remedy = f"name another folder, {'give another corpus.name, ' if has_name else ''}or delete that one"
     if before["corpus"] == now["corpus"]:
+        was_read_by = before.get("class_path", now["class_path"])
+        if was_read_by != now["class_path"]:
+            raise ValueError(
+                f"--out: {out} was prepared from the {before['corpus']} of {was_read_by}, not of {now['class_path']}; "
+                f"{remedy}"
+            )
         # Folders of earlier versions do not tell their arguments.
         old, new = before.get("arguments", now["arguments"]), now["arguments"]
         for key in sorted((old.keys() | new.keys()) - _TOLD):

@@ -31,10 +31,10 @@ _COLUMNS = (
 def doctor(corpus: Corpus, out: Path | None = None, jobs: int = 0) -> None:
     """Loads every track of a corpus and says what is wrong; nothing is changed or prepared.
 
-    Tracks that cannot be used, labels that are there and cannot be used, tracks that annotations or lists name and
-    that are not there, tracks that are there twice, labels that are doubtful (a tempo that jumps, annotations that end
-    long before the audio), a group in two splits, or another number of tracks than the data set holds are wrong. Kinds
-    of label that are not annotated and clipped audio are told, and are not.
+    Tracks that cannot be used, labels that are at fault, tracks that annotations or lists name and that are not there,
+    tracks that are there twice, labels that are doubtful (a tempo that jumps, annotations that end long before the
+    audio), a group in two splits, or another number of tracks than the data set holds are wrong. Kinds of label that
+    are not annotated, or are left out though no file is at fault, and clipped audio are told, and are not.
 
     Args:
         corpus: What to look at: a name such as `tiny`, `pop909` or `folder` (an unknown name lists all) or a

@@ -28,7 +28,7 @@ _FILES = b"files"
 
 SUMS = "SHA256SUMS"
 FAULTY = "faulty"
-"""What ends a line of `gaps.tsv` if there are labels that cannot be used; of others it is `absent`."""
+"""What ends a line of `gaps.tsv` if labels are at fault; of others it is `absent`."""
 
 
 class Shape(NamedTuple):

@@ -31,7 +31,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Fault(str):
-    """A reason in `Corpus.gaps` that is a fault: there are labels, and they cannot be used."""
+    """A reason in `Corpus.gaps` that is a fault: there are labels, and something is wrong with their file."""
 
     __slots__ = ()
 
@@ -48,7 +48,12 @@ class BadTrack(ValueError):
 
 
 class Absent(BadTrack):
-    """Labels that are not there, or whose file says that there are none: nothing is at fault."""
+    """Labels that are not to be had, though no file of theirs is at fault, so that there is nothing to mend in it.
+
+    They are not there; their file says that there are none; they cannot be placed without other labels, which are
+    lacking or at fault and told by themselves; the file does not belong to what the data set labels; or they are as
+    the data set has them, and too unlikely by our own judgement.
+    """
 
     def as_gap(self) -> str:
         """See `BadTrack.as_gap`."""

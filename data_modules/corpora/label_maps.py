@@ -21,12 +21,22 @@ _PREVIOUS = "previous"
 _LETTER = re.compile(r"([A-Z])\1?[0-9]*'*")
 """A letter of similarity among functions. Two that differ are no letter here but a word that lacks its row: MR, GT."""
 
+_PREFIXES = (
+    *("alt", "big", "fade", "half", "inst", "instrumental", "int", "intro", "mini", "post", "pre", "quiet"),
+    *("rhythmless", "bass", "drum", "drums", "gtr", "guitar", "organ", "piano", "sax", "synth", "vocal"),
+)
+"""What a rule may follow without a gap at the beginning of a word: those of Harmonix, their like and instruments."""
+
+_APART = re.compile(r"[\s_-]+")
+
 
 class FunctionMap:
     """Tables of labels, and below them the published rules on the words in a label.
 
-    Case does not matter: CHORUS is a chorus. A rule fits where a word of the label begins as it says: `out` is in
-    "fade-out" and "outro", and not in "without". A letter of similarity (A, B', AA) that no row fits is its own label.
+    Case does not matter: CHORUS is a chorus. A rule fits where a word of the label begins as it says, or does so after
+    one of a few prefixes such as `post`: `out` is in "fade-out", "outro" and "bigout", and not in "without". Spaces and
+    underscores are as good as hyphens: "Pre Chorus" is a pre-chorus. Of a label with a row of its own as it is written
+    that row counts. A letter of similarity (A, B', AA) that no row fits is its own label.
 
     Args:
         names: Of the tables in `maps/`, such as "harmonix"; where two have a row for a label, the first counts.
@@ -47,7 +57,11 @@ class FunctionMap:
         for name in names:
             for label, function in packaged(name).items():
                 self._functions.setdefault(label, function)
-        self._rules = {re.compile(f"(?<![a-z]){re.escape(part)}"): to for part, to in packaged(RULES, "begins").items()}
+        self._hyphened: dict[str, str] = {}
+        for label, function in self._functions.items():
+            self._hyphened.setdefault(_hyphened(label), function)
+        begin = f"(?<![a-z])(?:{'|'.join(_PREFIXES)})?"
+        self._rules = {re.compile(begin + re.escape(part)): to for part, to in packaged(RULES, "begins").items()}
         self._read += [f"data_modules/corpora/maps/{one}.csv" for one in (*names, RULES)]
 
     def function_of(self, label: str, source: str, previous: str | None = None) -> str | None:
@@ -62,8 +76,9 @@ class FunctionMap:
             BadTrack: No row fits the label.
         """
         name = label.strip().lower()
-        by_rule = (function for rule, function in self._rules.items() if rule.search(name))
-        function = self._functions.get(name) or next(by_rule, None)
+        hyphened = _hyphened(name)
+        by_rule = (function for rule, function in self._rules.items() if rule.search(hyphened))
+        function = self._functions.get(name) or self._hyphened.get(hyphened) or next(by_rule, None)
         # Words in capitals may look like letters, so letters come last.
         if function is None and not _LETTER.fullmatch(label):
             raise BadTrack(
@@ -103,6 +118,11 @@ def packaged(name: str, column: str = "label") -> Mapping[str, str]:
     """
     with as_file(files("data_modules.corpora") / "maps" / f"{name}.csv") as path:
         return _read(path, column)
+
+
+def _hyphened(name: str) -> str:
+    """A label of which the words are apart by single hyphens, whatever they were apart by."""
+    return _APART.sub("-", name)
 
 
 def _read(path: Path, column: str) -> dict[str, str]:

@@ -147,7 +147,11 @@ def track_by_song(tracks: Sequence[str]) -> Callable[[str], str | None]:
     def track_of(name: str) -> str | None:
         found = of_name.get(plain(name)) or of_name.get(_unnumbered(name)) or []
         if len(found) > 1:
-            raise ValueError(f"{name!r} may be any of {', '.join(found)}; call it as its annotations are called")
+            # No folder in a list tells them apart: it is taken off before the name comes here.
+            raise ValueError(
+                f"{name!r} may be any of {', '.join(found)}; call it as the file of its annotations, and where those "
+                f"of two albums are called alike, rename them in one"
+            )
         return found[0] if found else None
 
     return track_of

@@ -41,8 +41,8 @@ class Pop909(Corpus):
     """POP909 with the phrase structure of Dai et al. (ISMIR 2020), played by instruments drawn for each song.
 
     Labels: beats with their place in the bar, chords, keys, phrases (letters, intro, inst, outro) and the
-    instruments as tags. A kind whose file is missing or does not fit the song is absent; `Pop909.gaps` says
-    why.
+    instruments as tags. A kind whose file is missing or does not fit the song is absent, and so are phrases
+    whose like do not sound alike, as in one song of twenty; `Pop909.gaps` says why.
 
     Args:
         root: The folder that holds 001, 002, ..., or its parent (where it is called POP909).

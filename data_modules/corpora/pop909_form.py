@@ -19,7 +19,7 @@ import numpy as np
 import pretty_midi
 from numpy.typing import NDArray
 
-from data_modules.corpora.base import BadTrack
+from data_modules.corpora.base import Absent, BadTrack
 
 _PHRASE = re.compile(r"([A-Za-z])([0-9]{0,3})")
 _STEPS = 4
@@ -27,7 +27,8 @@ _STEPS = 4
 
 _LEAST_LIKENESS = 0.3
 """Phrases of the same letter whose onsets agree less than this are misplaced: 14 of 300 songs, where two
-random phrases agree by about 0.1 and half of all songs by more than 0.78."""
+random phrases agree by about 0.1 and half of all songs by more than 0.78. That is our judgement of files as they are
+published, so such phrases are left out as `Absent`: there is nothing in them to mend."""
 
 _EXTRA_BARS = 2
 """Phrases may run on for so many bars after the last beat, as a final chord does."""
@@ -102,8 +103,8 @@ def sections_of(text: str, bars: Bars, melody: NDArray[np.int64], source: str) -
     X3, ...
 
     Raises:
-        BadTrack: Text that is no list of phrases; more bars than the song has; no way to count bars under
-            which phrases of the same letter sound alike.
+        Absent: There is no way to count bars under which phrases of the same letter sound alike.
+        BadTrack: Text that is no list of phrases; more bars than the song has.
     """
     phrases = _PHRASE.findall(text)
     if not phrases or "".join(letter + count for letter, count in phrases) != text:
@@ -118,7 +119,10 @@ def sections_of(text: str, bars: Bars, melody: NDArray[np.int64], source: str) -
         raise BadTrack(f"{source}: {borders[-1]} bars of phrases, but the song has only {len(bars.downbeats)}")
     likeness, beats = max(fits, key=lambda fit: fit[0])
     if likeness < _LEAST_LIKENESS:
-        raise BadTrack(f"{source}: phrases of the same letter do not sound alike ({likeness:.2f} of the onsets agree)")
+        raise Absent(
+            f"{source}: left out, for phrases of the same letter do not sound alike ({likeness:.2f} of the onsets "
+            f"agree, and at least {_LEAST_LIKENESS} should)"
+        )
     return _named(letters, beats, _extended(bars))
 
 

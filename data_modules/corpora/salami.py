@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal, final, get_args
 
 from data_modules.corpora import group_splits
-from data_modules.corpora.base import Corpus, Item, Kind, Split, Track
-from data_modules.corpora.lab_files import read_boundaries, spans_of
+from data_modules.corpora.base import Absent, Corpus, Item, Kind, Split, Track
+from data_modules.corpora.lab_files import read_boundaries, read_events, spans_of
 from data_modules.corpora.label_maps import FunctionMap
 from data_modules.corpora.label_rows import Label
 from data_modules.corpora.labelled_audio import gaps_of, load_labelled
@@ -28,14 +28,21 @@ Level = Literal["functions", "uppercase", "lowercase"]
 _NO_ARTIST = ("", "compilations")
 """What `metadata.csv` has where it knows no artist."""
 
+_NO_FUNCTION = "no_function"
+"""What SALAMI's parser writes where a large section begins without a function."""
+
+_NO_MUSIC = "Z"
+"""The large section that is no music, such as applause or the talk before a song."""
+
 
 @final
 class Salami(Corpus):
     """The public annotations of SALAMI 2.0 on one's own recordings, called by their numbers: `10.mp3`.
 
     Sections are functions, by `maps/salami.csv`, or letters of similarity: of the large sections (upper case)
-    or the small ones (lower case, here written in capitals). Where the chosen annotator did not annotate a
-    recording it has no sections.
+    or the small ones (lower case, here written in capitals). Of functions a stretch that has none is silence where
+    its large section is Z, which is no music. Where the chosen annotator did not annotate a recording it has no
+    sections.
 
     Artists are groups, split by a hash of their names: about 70 % train, 10 % val, 20 % test. A recording
     without an artist is a group by itself. A fold or a list takes the place of these shares.
@@ -131,7 +138,8 @@ class Salami(Corpus):
     def _rows(self, path: Path, duration_s: float) -> list[Label]:
         rows = read_boundaries(path, duration_s)
         if self.level == "functions":
-            return self._functions.applied(rows)
+            letters = _letters(path.with_name(f"textfile{self.annotator}_uppercase.txt"))
+            return self._functions.applied(_as_annotated(rows, letters))
         return [replace(row, label="silence" if row.label.lower() == "silence" else row.label.upper()) for row in rows]
 
     @cached_property
@@ -163,3 +171,39 @@ class Salami(Corpus):
     @cached_property
     def _audio(self) -> MatchedAudio:
         return match_audio(self._identifiers, self.audio, by_identifier)
+
+
+def _letters(path: Path) -> dict[float, str]:
+    """The large section that begins at each time, of several the last; nothing where there is no such file."""
+    try:
+        return {row.start_s: row.label.strip("'`") for row in read_events(path)}
+    except Absent:
+        return {}
+
+
+def _as_annotated(rows: Sequence[Label], letters: Mapping[float, str]) -> list[Label]:
+    """Functions without what SALAMI's parser (`get_sections_sept_2012.rb` of its repository) makes of them.
+
+    Where an annotation does not begin with silence, it puts a row `0.0 silence` before it and sorts the functions by
+    time and name: `0.0 Intro` and `0.0 silence` are an Intro, and a silence alone may be a letter without a function.
+    It also lets a `Z` without a function be `no_function`, which elsewhere is a piece of music.
+
+    Args:
+        rows: Of the file of functions.
+        letters: As `_letters` has them.
+    """
+    first = [row for row in rows if row.start_s == rows[0].start_s]
+    rest = rows[len(first) :]
+    if first and first[-1].label == "silence":
+        added = first.pop()
+        if first:
+            first[-1] = replace(first[-1], end_s=added.end_s, end_source=added.end_source)
+        else:
+            is_silent = letters.get(added.start_s, "silence").lower() == "silence"
+            first = [added if is_silent else replace(added, label=_NO_FUNCTION)]
+    return [
+        replace(row, label="silence")
+        if row.label.lower() == _NO_FUNCTION and letters.get(row.start_s) == _NO_MUSIC
+        else row
+        for row in (*first, *rest)
+    ]

@@ -10,6 +10,7 @@ import pytest
 from data_modules.card import NAME, arguments_of, is_of, settle
 from data_modules.corpora.folder import Folder
 from data_modules.corpora.harmonix import Harmonix
+from data_modules.corpora.jams_folder import JamsFolder
 
 
 @pytest.fixture
@@ -75,3 +76,23 @@ def test_a_folder_is_of_one_corpus_with_its_arguments(tmp_path: Path) -> None:
     del card["arguments"]
     (out / NAME).write_text(json.dumps(card))
     assert not is_of(corpus, out), "a card of an earlier version does not tell"
+
+
+def test_another_reader_of_the_same_name_is_another(tmp_path: Path) -> None:
+    root, audio, out = tmp_path / "harmonix", tmp_path / "audio", tmp_path / "data"
+    corpus, jams = Harmonix(root, audio, fold=0), JamsFolder(root, audio=audio)
+    assert corpus.name == jams.name
+    settle(corpus, [], out, {})
+    assert is_of(corpus, out)
+    assert not is_of(jams, out)
+    with pytest.raises(
+        ValueError,
+        match=r"data was prepared from the harmonix of data_modules\.corpora\.harmonix\.Harmonix, not of "
+        r"data_modules\.corpora\.jams_folder\.JamsFolder; name another folder, give another corpus\.name, or delete",
+    ):
+        settle(jams, [], out, {})
+    card = json.loads((out / NAME).read_text())
+    del card["class_path"]
+    (out / NAME).write_text(json.dumps(card))
+    assert is_of(corpus, out) and is_of(jams, out), "a card of an earlier version does not tell"
+    settle(corpus, [], out, {})

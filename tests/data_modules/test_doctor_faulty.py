@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import layouts
+import pretty_midi
 import pytest
 from sounds import write_sound, write_text
 
@@ -115,3 +116,27 @@ def test_what_hangs_on_faulty_labels_is_no_fault_of_its_own(tmp_path: Path) -> N
     (tmp_path / "POP909/001/chord_midi.txt").unlink()
     faults = {kind: isinstance(reason, Fault) for kind, reason in corpus.gaps(item).items()}
     assert faults == {"beat": True, "chord": False, "key": False, "section": False}
+
+
+def test_phrases_of_pop909_that_we_judge_unlikely_are_told_and_are_no_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whole files of POP909 are so, and nobody can mend them; text that is no list of phrases is a fault."""
+    corpus = layouts._pop909(tmp_path)
+    file, midi = tmp_path / "POP909/001/human_label1.txt", tmp_path / "POP909/001/001.mid"
+    song = pretty_midi.PrettyMIDI(str(midi))
+    (melody,) = (track for track in song.instruments if track.name == "MELODY")
+    beats_s = [float(line.split()[0]) for line in (file.parent / "beat_midi.txt").read_text().splitlines()]
+    melody.notes = [pretty_midi.Note(90, 50 + at, at_s, at_s + 0.1) for at, at_s in enumerate(beats_s)]
+    song.write(str(midi))
+    write_text(file, "A2A2\n")
+    out = tmp_path / "all.tsv"
+    code, said, states = examined(corpus, out, capsys)
+    assert (code, states) == (0, {"001": "good"}), said
+    why = f"001: {file}:1: left out, for phrases of the same letter do not sound alike"
+    assert f"without section labels: 1 {why}" in said
+    assert "section" in out.read_text()
+    write_text(file, "2A2A\n")
+    code, said, states = examined(corpus, out, capsys)
+    assert (code, states) == (1, {"001": "faulty"})
+    assert f"labels that cannot be used: 1 001: section: {file}:1: '2A2A' is no list of phrases" in said

@@ -127,6 +127,7 @@ def _write_salami(root: Path) -> None:
     write_sound(root / "audio/10.wav")
     parsed = root / "annotations/10/parsed"
     write_text(parsed / "textfile1_functions.txt", "0.0\tSilence\n0.2\tIntro\n0.6\tno_function\n1.0\tOutro\n1.9\tEnd")
+    write_text(parsed / "textfile1_uppercase.txt", "0.0\tSilence\n0.2\tA\n0.6\tB'\n1.9\tEnd")
     write_text(parsed / "textfile1_lowercase.txt", "0.0\tSilence\n0.2\ta\n0.4\ta'\n0.6\tbb\n1.9\tEnd")
     write_text(root / "metadata/metadata.csv", "SONG_ID,SOURCE,ARTIST\n10,Codaich,The_Cure\n")
 

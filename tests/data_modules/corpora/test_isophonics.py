@@ -141,10 +141,17 @@ def test_a_name_of_two_songs_in_a_list_is_refused(tmp_path: Path) -> None:
     write_text(root / "annotations/chordlab/The_Beatles/Other/03_-_Do_You_Want_To_Know_A_Secret.lab", CHORDS)
     path = write_text(tmp_path / "my.split", "do you want to know a secret\ttrain\n")
     with pytest.raises(
-        ValueError, match=r"my\.split:1: 'do you want .* may be any of 01_.*Secret, Other/03_.*; call it"
+        ValueError, match=r"my\.split:1: 'do you want .* may be any of 01_.*Secret, Other/03_.*; call it as the file"
     ):
         Isophonics(root, split_file=path).items()
     write_text(path, f"{SONG}\ttrain\n")
+    assert [item.split for item in Isophonics(root, split_file=path).items()] == ["train"]
+    # Where the files are called alike, not even the album helps.
+    other = write_text(root / f"annotations/chordlab/The_Beatles/Other/{SONG}.lab", CHORDS)
+    write_text(path, f"{ALBUM}/{SONG}\ttrain\n")
+    with pytest.raises(ValueError, match="where those of two albums are called alike, rename them in one"):
+        Isophonics(root, split_file=path).items()
+    other.rename(other.with_name(f"{SONG}_again.lab"))
     assert [item.split for item in Isophonics(root, split_file=path).items()] == ["train"]
 
 

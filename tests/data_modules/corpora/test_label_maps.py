@@ -39,6 +39,19 @@ piece_1 piece_2 bagpipes
 OURS = {"no_function": "verse", "d/b": "verse", "b/c'": "verse", "a'/a''": "verse", "Code": "outro"}
 """Where salami.csv and Algorithm 1 differ, after a verse."""
 
+COMPOUNDS = """
+postchorus postchorus2 PostChorus preverse postverse halfverse halfchorus guitarsolo gtrsolo preintro altchorus
+altprechorus miniverse bigoutro fadeout drumbreak pianosolo saxsolo vocalsolo instbridge introverse instrumentalverse
+intchorus quietchorus rhythmlessintro vocaloutro
+"""
+"""Words that a rule fits after a prefix, as in Harmonix."""
+
+APART = {
+    "pre chorus": "verse", "pre_chorus": "verse", "Pre Chorus": "verse", "PRE_CHORUS 2": "verse",
+    "Pre - Chorus": "verse", "post chorus": "chorus", "Main Theme": "chorus", "Main_Theme": "chorus",
+    "main-theme": "chorus", "Solo_1": "inst",
+}  # fmt: skip
+
 OPEN = ("harmonix", "isophonics", "salami")
 """The maps of JAMS' `segment_open`."""
 
@@ -67,18 +80,57 @@ def test_every_label_of_salami_has_a_function(names: tuple[str, ...], label: str
     assert FunctionMap(*names).function_of(label, "x:1", previous="verse") == OURS.get(label, algorithm_1(label))
 
 
+@pytest.mark.parametrize("name", OPEN)
 @pytest.mark.parametrize(("label", "function"), PUBLISHED.items())
-def test_the_published_rules(label: str, function: str) -> None:
-    assert FunctionMap("harmonix").function_of(label, "x:1") == function
+def test_the_published_rules(name: str, label: str, function: str) -> None:
+    assert FunctionMap(name).function_of(label, "x:1") == function
 
 
+@pytest.mark.parametrize("name", OPEN)
 @pytest.mark.parametrize(("label", "function"), PUBLISHED.items())
-def test_a_word_in_capitals_is_no_letter(label: str, function: str) -> None:
-    assert FunctionMap("harmonix").function_of(label.upper(), "x:1") == function
+def test_a_word_in_capitals_is_no_letter(name: str, label: str, function: str) -> None:
+    assert FunctionMap(name).function_of(label.upper(), "x:1") == function
+
+
+@pytest.mark.parametrize("name", OPEN)
+@pytest.mark.parametrize("label", COMPOUNDS.split())
+def test_a_compound_has_the_published_function_in_every_map(name: str, label: str) -> None:
+    assert FunctionMap(name).function_of(label, "x:1") == algorithm_1(label)
+
+
+@pytest.mark.parametrize("name", OPEN)
+@pytest.mark.parametrize(("label", "function"), APART.items())
+def test_spaces_and_underscores_count_as_hyphens(name: str, label: str, function: str) -> None:
+    assert FunctionMap(name).function_of(label, "x:1") == function
+
+
+def test_rows_with_spaces_or_underscores_count_for_their_like_after_what_is_written(tmp_path: Path) -> None:
+    for label in ("middle_eight", "middle eight", "Middle-Eight"):
+        assert FunctionMap("isophonics").function_of(label, "x:1") == "bridge"
+    assert FunctionMap("salami").function_of("Key_change", "x:1") == "inst"
+    table = write_text(tmp_path / "mine.csv", "label,function,basis\nmiddle eight,inst,own\npre_chorus,bridge,own\n")
+    own = FunctionMap("isophonics", table=table)
+    assert [own.function_of(label, "x:1") for label in ("middle eight", "middle-eight")] == ["inst", "inst"]
+    assert own.function_of("middle_eight", "x:1") == "bridge"
+    assert [own.function_of(label, "x:1") for label in ("Pre Chorus", "prechorus")] == ["bridge", "verse"]
+    with pytest.raises(BadTrack, match=r"the section 'My_Kazoo'; .* the row `my_kazoo,FUNCTION,inferred`"):
+        own.function_of("My_Kazoo", "x:1")
+
+
+def test_rules_are_written_with_hyphens_and_fit_no_label_that_has_a_row() -> None:
+    assert not any(re.search(r"[\s_]", part) for part in packaged(RULES, "begins"))
+    bare = FunctionMap()
+    for name in OPEN:
+        for label in packaged(name):
+            with pytest.raises(BadTrack):
+                bare.function_of(label, "x:1")
 
 
 @pytest.mark.parametrize("names", [("harmonix",), ("salami",), ("isophonics",), OPEN])
-@pytest.mark.parametrize("label", ["KAZOO", "AB", "OK'", "without drums", "wrap-up", "shout", "scrap", "ABA", "a"])
+@pytest.mark.parametrize(
+    "label",
+    ["KAZOO", "AB", "OK'", "without drums", "wrap-up", "shout", "scrap", "ABA", "a", "prepare", "guitar_without"],
+)
 def test_chance_hits_and_words_in_capitals_are_refused(names: tuple[str, ...], label: str) -> None:
     with pytest.raises(BadTrack, match=f"x:1: no function is known for the section {label!r}; "):
         FunctionMap(*names).function_of(label, "x:1")
@@ -92,6 +144,8 @@ def test_sections_of_billboard_without_a_role_have_the_default(label: str) -> No
 def test_no_label_has_two_functions_in_the_maps_that_are_read_together() -> None:
     rows = [(label, function) for name in OPEN for label, function in packaged(name).items()]
     assert len(set(rows)) == len(dict(rows))
+    alike = [(re.sub(r"[\s_]", "-", label), function) for label, function in rows]
+    assert len(set(alike)) == len(dict(alike))
 
 
 @pytest.mark.parametrize("name", ["harmonix", "salami", "isophonics"])

@@ -81,6 +81,57 @@ def test_functions(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("functions", "upper", "expected"),
+    [
+        ("0.0\tIntro\n0.0\tsilence\n0.2\tVerse", "0.0\tsilence\n0.0\tA\n0.2\tB", "intro"),
+        ("0.0\tIntro\n0.0\tVerse\n0.0\tsilence\n0.2\tVerse", None, "verse"),
+        # The annotator's own silence, as in textfile2 of 1009.
+        (
+            "0.0\tIntro\n0.0\tSilence\n0.0\tsilence\n0.2\tVerse",
+            "0.0\tsilence\n0.0\tY\n0.0\tSilence\n0.2\tB",
+            "silence",
+        ),
+        ("0.0\tIntro\n0.0\tsilence\n0.0\tsilence\n0.2\tVerse", None, "silence"),
+        ("0.0\tIntro\n0.0\tSilence\n0.2\tVerse", None, "silence"),
+        ("0.0\tsilence\n0.0\tvoice\n0.2\tVerse", None, "inst"),
+        # A silence of the parser alone: no function, or no music, as in textfile1 of 1009.
+        ("0.0\tsilence\n0.2\tVerse", "0.0\tsilence\n0.0\tA\n0.2\tB", None),
+        ("0.0\tsilence\n0.2\tVerse", "0.0\tsilence\n0.0\tZ\n0.2\tB", "silence"),
+        ("0.0\tsilence\n0.2\tVerse", "0.0\tsilence\n0.2\tB", "silence"),
+        ("0.0\tsilence\n0.2\tVerse", None, "silence"),
+    ],
+)
+def test_the_silence_that_the_parser_adds_at_the_beginning(
+    tmp_path: Path, functions: str, upper: str | None, expected: str | None
+) -> None:
+    root = salami(tmp_path, f"{functions}\n1.9\tEnd")
+    path = root / "annotations/2/parsed/textfile1_uppercase.txt"
+    path.unlink()
+    if upper is not None:
+        write_text(path, f"{upper}\n1.9\tEnd")
+    first = [] if expected is None else [(0.0, 0.2, expected)]
+    assert sections(Salami(root), "2") == [*first, (0.2, 1.9, "verse")]
+
+
+@pytest.mark.parametrize(
+    ("letter", "function"), [("Z", "silence"), ("Z'", "silence"), ("A", "chorus"), ("Y", "chorus")]
+)
+def test_what_is_no_music_is_silence(tmp_path: Path, letter: str, function: str) -> None:
+    root = salami(tmp_path, "0.0\tSilence\n0.2\tChorus\n0.6\tno_function\n1.2\tno_function\n1.5\tOutro\n1.9\tEnd")
+    path = root / "annotations/2/parsed/textfile1_uppercase.txt"
+    write_text(path, f"0.0\tSilence\n0.2\tA\n0.6\t{letter}\n1.2\tB\n1.5\tZ\n1.9\tEnd")
+    expected = [
+        (0.0, 0.2, "silence"), (0.2, 0.6, "chorus"), (0.6, 1.2, function), (1.2, 1.5, "chorus"), (1.5, 1.9, "outro"),
+    ]  # fmt: skip
+    assert sections(Salami(root), "2") == expected
+    path.unlink()
+    assert sections(Salami(root), "2") == [*expected[:2], (0.6, 1.2, "chorus"), *expected[3:]]
+    write_text(path, "0.0\tSilence\nnan\tZ")
+    corpus = Salami(root)
+    assert "textfile1_uppercase.txt:2: a time is not a finite number" in corpus.gaps(corpus.items()[0])["section"]
+
+
 def test_letters(tmp_path: Path) -> None:
     root = salami(tmp_path)
     assert sections(Salami(root, level="uppercase"), "2") == [

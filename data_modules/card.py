@@ -97,6 +97,7 @@ def settle(corpus: Corpus, items: Sequence[Item], out: Path, wanted: Mapping[str
     shape = Shape(**{"tracks_per_shard": _tracks_per_shard(len(items)), **asked})
     card = {
         "corpus": corpus.name,
+        "family": corpus.family,
         "licence": corpus.licence,
         "note": corpus.note,
         "arguments": arguments_of(corpus),

@@ -100,6 +100,7 @@ def settle(corpus: Corpus, items: Sequence[Item], out: Path, wanted: Mapping[str
     card = {
         "corpus": corpus.name,
         "class_path": _class_path(corpus),
+        "family": corpus.family,
         "licence": corpus.licence,
         "note": corpus.note,
         "arguments": arguments_of(corpus),

@@ -196,10 +196,10 @@ class Prepared:
         )
 
 
-def corpus_in(root: str | Path) -> str:
+def corpus_in(root: str | Path, remote: Remote | None = None) -> str:
     """The name of the corpus in a prepared folder; that of the folder, with a warning, if it cannot be read."""
     try:
-        return str(Prepared(root).card["corpus"])
+        return str(Prepared(root, remote).card["corpus"])
     except (OSError, ValueError) as error:
         name = Path(root).name
         logging.getLogger(__name__).warning("%s cannot be read (%s): its corpus is taken for %s", root, error, name)

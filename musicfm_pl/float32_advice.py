@@ -33,4 +33,7 @@ def float32_advice(trainer: L.Trainer, model: L.LightningModule) -> str | None:
 
 def has_bfloat16(device: torch.device) -> bool:
     """Whether a device is a GPU that computes in it, rather than imitating it."""
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cuda":
+        return False
+    with torch.cuda.device(device):  # torch asks the current one
+        return torch.cuda.is_bf16_supported(including_emulation=False)

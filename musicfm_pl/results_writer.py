@@ -72,11 +72,11 @@ class ResultsWriter(L.Callback):
         self._encoder_digest = config_digest(made_from) if made_from else ""
         if stage == "test":
             data = trainer.datamodule  # type: ignore[attr-defined]
-            assert isinstance(data, TaskData)
-            tested = (data.prepared, data.test_split)
-            refuse_seen(self._config["data"]["init_args"]["root"], *tested)
-            if isinstance(pl_module, TaskModel) and isinstance(pl_module.encoder, Pretrained):
-                self._heard = heard_notes(made_from["data"]["init_args"]["root"], *tested)
+            assert isinstance(data, TaskData) and isinstance(pl_module, TaskModel)
+            kind = pl_module.head.kind
+            refuse_seen(self._config["data"]["init_args"]["root"], data, kind)
+            if isinstance(pl_module.encoder, Pretrained):
+                self._heard = heard_notes(made_from["data"]["init_args"]["root"], data, kind)
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """The checkpoint holds the weights of the encoder, and so says whose they are."""
@@ -174,7 +174,7 @@ class ResultsWriter(L.Callback):
         split = getattr(data, "test_split", "test")
         elsewhere = [Path(data.root).name] * (not own) + [split] * (split != "test")
         folder = self.result_dir or (self.run_dir / "-".join(["on", *elsewhere]) if elsewhere else self.run_dir)
-        trained_on = card["corpus"] if own else corpus_in(home)
+        trained_on = card["corpus"] if own else corpus_in(home, data.remote)
         result = RunResult(
             run=run_name(folder),
             name=self.name or str(getattr(encoder, "name", class_name(encoder))),

@@ -110,6 +110,14 @@ class Corpus(abc.ABC):
     """Tracks that the published data set holds; None where it is open-ended, or the user's lists choose from it: then
     `named`, if it is known, says how many there should be."""
 
+    @property
+    def family(self) -> str:
+        """One name for all corpora that have the same tracks by the same ids, such as excerpts or another sound.
+
+        By it a test knows tracks that a head was trained on, see `musicfm_pl.seen_tracks`.
+        """
+        return self.name
+
     def fetch(self, say: Callable[[str], None] = print) -> None:  # noqa: B027 - most corpora have nothing to fetch
         """Brings onto the disk what the corpus needs and can be fetched; called once, before `items`.
 

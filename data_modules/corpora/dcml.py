@@ -66,6 +66,7 @@ class Dcml(Corpus):
     """
 
     name = "dcml"
+    family = "dcml"
     licence = (
         "CC BY-NC-SA 4.0, Digital and Cognitive Musicology Lab, EPFL (scores and annotations); "
         "rendered with TimGM6mb.sf2, GPL-2. Not for commercial use; share renders alike"

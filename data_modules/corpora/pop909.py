@@ -50,6 +50,7 @@ class Pop909(Corpus):
     """
 
     name = "pop909"
+    family = "pop909"
     licence = "MIT (POP909, Music X Lab; phrase structure, Shuqi Dai); rendered with TimGM6mb"
     note = "synthetic performance"
     expected_tracks = 909

@@ -32,6 +32,7 @@ class Tiny(Corpus):
     """
 
     name = "tiny"
+    family = "tiny"
     licence = "CC0 1.0 (tunes in the public domain, written down and arranged for this project)"
     note = "synthetic performance"
 

@@ -17,7 +17,7 @@ from musicfm_pl.bench.sizes import RATES, SIZES
 from musicfm_pl.bench.step import GRADIENT_CLIP, LEFT_OUT
 from musicfm_pl.bench.timing import Timed
 from musicfm_pl.bench.train import Training, train
-from musicfm_pl.costs.cards import peak_of_device
+from musicfm_pl.costs.cards import card_of_device
 
 What = Literal["memory", "quantizer", "inference", "long_audio", "train"]
 ALL: tuple[What, ...] = ("memory", "quantizer", "inference", "long_audio", "train")
@@ -62,8 +62,8 @@ def bench(
         precisions: Of training steps, the baseline's first, such as fp32 alone where bf16 is slow; if not given fp32
             and bf16 on CPU, and tf32 too on a GPU. fp32 is as published: products and convolutions in float32; tf32
             has both in TF32. torch's own default is neither: convolutions in TF32, products in float32.
-        peak_tflops: Of the device in bfloat16, to state model FLOPs utilisation against; if not given what the maker
-            states, where the GPU is known.
+        peak_tflops: Of the device in bfloat16, to state model FLOPs utilisation of every precision against; if not
+            given what the maker states for each precision, where the GPU is known.
         out: The file to write.
 
     Raises:
@@ -88,7 +88,8 @@ def bench(
         batches or ([8, 32, 64] if on_gpu else [4]),
         "inductor" if (on_gpu if compiled is None else compiled) else None,
         [precisions] if isinstance(precisions, str) else precisions or [],
-        peak_of_device(torch.cuda.get_device_name(where)) if peak_tflops is None and on_gpu else peak_tflops,
+        peak_tflops,
+        card_of_device(torch.cuda.get_device_name(where)) if on_gpu else None,
     )
 
     def measured(part: What) -> Iterator[Figure]:

@@ -8,6 +8,8 @@ from typing import Literal
 
 import torch
 
+from musicfm_pl.costs.cards import Card
+
 Precision = Literal["fp32", "tf32", "bf16"]
 """fp32: every product and convolution in float32, which is what "as published" means here. tf32: all of them in TF32 on
 tensor cores. bf16: by autocast, and what stays in float32 as in fp32. torch's own default is none of them: there
@@ -28,6 +30,11 @@ def arithmetic(precision: Precision) -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]
+
+
+def peak_tflops(card: Card, precision: Precision) -> float | None:
+    """What a card's maker states for all products and convolutions in this precision; None where that is not known."""
+    return {"bf16": card.peak_tflops, "tf32": card.tf32_tflops, "fp32": card.fp32_tflops}[precision]
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:

@@ -24,7 +24,7 @@ class Step:
     """Forward, backward, clipping and the optimiser's step, after which no gradients stay.
 
     Args:
-        precision: Of all of it.
+        precision: Of all of it; kept as an attribute.
         optimizer: Of all weights; steps of the same model may share it.
         loss: Of a batch.
         guarded: What looks at the loss when there are gradients.
@@ -37,7 +37,7 @@ class Step:
         loss: Callable[[], Tensor],
         guarded: Callable[[Tensor], None] | None = None,
     ) -> None:
-        self._precision = precision
+        self.precision = precision
         self._optimizer = optimizer
         self._loss = loss
         self._guarded = guarded
@@ -53,7 +53,7 @@ class Step:
             OutOfMemoryError: It does not fit; it leaves no gradients and moments.
         """
         try:
-            with arithmetic(self._precision):
+            with arithmetic(self.precision):
                 value = self._loss()
                 self._optimizer.zero_grad()
                 value.backward()
@@ -114,7 +114,8 @@ def our_step(models: Pair, hearing: Hearing, precision: Precision, optimizer: Op
     """A step of `musicfm fit` on one device, but for what `LEFT_OUT` names.
 
     Each clip's mask is drawn from its own generator, the accuracy is computed beside the loss, the guard looks at loss
-    and norm before the gradient is clipped and keeps the batch statistics that a skipped step would go back to.
+    and norm before the gradient is clipped and keeps the batch statistics that a skipped step would go back to. Mel and
+    tokens are kept in float32, as in the public way.
     """
     system = models.ours.train()
     device = hearing.waveform_BN.device
@@ -124,8 +125,10 @@ def our_step(models: Pair, hearing: Hearing, precision: Precision, optimizer: Op
     def loss() -> Tensor:
         with arithmetic("fp32"):
             batch = hearing.ours()
+            masked_P, num_tokens, targets_PQ = system.targets(batch)
         with autocast(precision, device):
-            return system.figures(batch)[0]
+            logits_PQK = system.logits(batch.masked_mel_BMF, masked_P, num_tokens)
+            return system.measured(logits_PQK, targets_PQ)[0]
 
     def guarded(value: Tensor) -> None:
         torch.stack([value.detach().float(), gradient_norm(system)]).tolist()  # waits for the device

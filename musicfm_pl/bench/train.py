@@ -13,10 +13,11 @@ from musicfm_pl.bench.counting import forward_flops
 from musicfm_pl.bench.figures import Figure
 from musicfm_pl.bench.kernels import kernel_times
 from musicfm_pl.bench.pairs import Hearing, Pair, pair
-from musicfm_pl.bench.precision import Precision
+from musicfm_pl.bench.precision import Precision, peak_tflops
 from musicfm_pl.bench.sizes import RATES, Size
 from musicfm_pl.bench.step import Step, our_step, public_optimizer, public_step
 from musicfm_pl.bench.timing import Timed, alternate, attempt, outcomes
+from musicfm_pl.costs.cards import Card
 from musicfm_pl.systems.pretrain import CompileBackend
 
 STEP = "training step"
@@ -32,7 +33,8 @@ class Training(NamedTuple):
         compile_backend: Ours compiled by it too, which takes minutes with inductor; or None.
         precisions: Of both ways, the baseline's first; if none all for the public way, and for ours those that are
             fast on the device.
-        peak_tflops: Of the device in bfloat16, to state model FLOPs utilisation against.
+        peak_tflops: Of the device in bfloat16, to state model FLOPs utilisation of every precision against.
+        card: The device, where its name is known: without `peak_tflops` the peak of each precision is its maker's.
     """
 
     clip_s: float
@@ -41,6 +43,7 @@ class Training(NamedTuple):
     compile_backend: CompileBackend | None
     precisions: Sequence[Precision]
     peak_tflops: float | None
+    card: Card | None = None
 
 
 def ways(size: Size, hearing: Hearing, training: Training) -> dict[str, Step]:
@@ -102,6 +105,14 @@ def _start_afresh(device: torch.device, training: Training) -> None:
         torch.cuda.empty_cache()
 
 
+def _share(tflops: float, precision: Precision, training: Training) -> str:
+    """Of the peak in the precision of the step; of that in bfloat16 where no other was given."""
+    of, peak = "bf16", training.peak_tflops
+    if peak is None and training.card is not None:
+        of, peak = precision, peak_tflops(training.card, precision)
+    return "" if peak is None else f", {tflops / peak:.1%} of the {of} peak"
+
+
 def _compared(
     size: Size, case: str, batch: int, flops: int, device: torch.device, training: Training, timed: Timed
 ) -> Iterator[Figure]:
@@ -111,7 +122,7 @@ def _compared(
     notes = {}
     for way, timing in timings.items():
         tflops = flops * batch / timing.median_s / 1e12
-        share = "" if training.peak_tflops is None else f", {tflops / training.peak_tflops:.1%} of peak"
+        share = _share(tflops, steps[way].precision, training)
         notes[way] = f"{tflops:.3g} TFLOP/s{share}, {batch * clip_s / timing.median_s:.0f} audio s/s"
     yield from outcomes(STEP, case, steps, timings, 1e3 / batch, "ms a clip", notes)
     if device.type == "cuda":

@@ -91,13 +91,3 @@ def card_of_device(name: str) -> Card | None:
     """
     words = re.split(r"[^A-Za-z0-9]+", name)
     return next((CARDS[card] for known, card in _OF_DEVICE.items() if known in words), None)
-
-
-def peak_of_device(name: str) -> float | None:
-    """What a device's maker states for bf16, in TFLOP/s; None if the name is not known.
-
-    Args:
-        name: As `torch.cuda.get_device_name` gives it.
-    """
-    card = card_of_device(name)
-    return card and card.peak_tflops

@@ -215,7 +215,14 @@ def devices_of(trainer: Namespace) -> int:
 
 
 def has_buckets(trainer: Namespace) -> bool:
-    """Whether DDP averages gradients: it is asked for, or several devices are, where it is what Lightning takes."""
+    """Whether DDP copies gradients to average them: it is asked for, or Lightning takes it for several devices.
+
+    With `gradient_as_bucket_view` the gradients themselves lie in its buckets.
+    """
+    if isinstance(trainer.strategy, Namespace):
+        settings = {**vars(trainer.strategy.get("init_args", Namespace())), **trainer.strategy.get("dict_kwargs", {})}
+        if settings.get("gradient_as_bucket_view"):
+            return False
     strategy = str(trainer.strategy).lower()
     return "ddp" in strategy or (strategy == "auto" and devices_of(trainer) > 1)
 

@@ -39,7 +39,7 @@ def show_plan(figures: Mapping[str, Any], console: Console) -> None:
     shards = "" if figures["shards"] == 1 else f", spread over {figures['shards']} GPUs"
     table.add_row("memory of a GPU", gib(need["total"]), f"at {figures['batch']} clips a GPU{shards}")
     for part, count in need.items():
-        if part != "total":
+        if part != "total" and count:  # no buckets on one GPU
             table.add_row(f"  {part}", gib(count), "")
     table.add_row("largest batch", f"{figures['largest_batch']}", f"clips on one {card['name']}, {gib(card['memory'])}")
     table.add_section()

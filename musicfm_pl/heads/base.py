@@ -72,8 +72,8 @@ class Rules(abc.ABC):
     """How logits become figures: what differs between the protocols of a task.
 
     Each head has its own, with its arguments about decoding and scoring as fields. Protocols leave some of them open,
-    so every field that counts is put into words: those of decoding by `decoded`, those of scoring in the notes of
-    `Head.score`.
+    so every field that counts is put into words: those of decoding by `Head.decoded`, those of scoring in
+    the notes of `Head.score`.
     """
 
     @abc.abstractmethod
@@ -171,6 +171,10 @@ class Head(nn.Module, abc.ABC):
         other = copy.copy(self)
         other.rules = replace(self.rules, **settings)
         return other
+
+    def decoded(self) -> list[str]:
+        """Sentences for the reader of figures: how logits became estimates, by the rules and by what was learnt."""
+        return [self.rules.decoded()]
 
     def num_frames(self, duration_s: float) -> int:
         """Frames of output N of a clip of this length; at least one."""

@@ -47,8 +47,7 @@ class StructureRules(Rules):
         relative = ", in parts of the track's largest" if self.relative else ""
         return (
             f"A boundary has the largest activation within {self.peak_s:g} s and exceeds the mean of the "
-            f"{self.surroundings_s:g} s to either side{threshold}{relative}; a section has the function with the "
-            f"largest mean of {self.pool}."
+            f"{self.surroundings_s:g} s to either side{threshold}{relative}."
         )
 
     def __post_init__(self) -> None:
@@ -164,6 +163,11 @@ class Structure(Head):
             labels = [f"S{number}" for number in range(1, len(pieces) + 1)]
         edges_s = np.concatenate([[0.0], peaks / _RATE_HZ, [duration_s]])
         return Estimate(Spans(edges_s[:-1], edges_s[1:], tuple(labels)))
+
+    def decoded(self) -> list[str]:
+        """See `Head.decoded`; of functions nothing is said where letters were learnt."""
+        functions = f"A section has the function with the largest mean of {self.rules.pool}."
+        return [*super().decoded(), *[functions] * bool(self.knows_functions)]
 
     def score(self, references: Sequence[Spans], estimates: Sequence[Estimate], durations_s: Sequence[float]) -> Scores:
         """Hit rates, agreement of labels and frame accuracy; all are means over tracks that have them.

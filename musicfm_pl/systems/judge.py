@@ -89,6 +89,6 @@ class Judge:
                 [track.estimates[name] for track in self.tracks],
                 [track.duration_s for track in self.tracks],
             )
-            decoded = [head.rules.decoded()] if self._has_decoded else []
+            decoded = head.decoded() if self._has_decoded else []
             found[name] = replace(scores, notes=[*decoded, *scores.notes, *self._notes.get(name, ())])
         return found

@@ -139,13 +139,18 @@ class MaskedTokenModel(L.LightningModule):
 
     def forward(self, batch: PretrainBatch) -> tuple[Tensor, Tensor]:
         """Logits (P, Q, K) and targets (P, Q) at the P masked tokens of a batch."""
+        masked_P, num_tokens, targets_PQ = self.targets(batch)
+        return self.logits(batch.masked_mel_BMF, masked_P, num_tokens), targets_PQ
+
+    def targets(self, batch: PretrainBatch) -> tuple[Tensor, int, Tensor]:
+        """The places (P,) of the masked tokens in a batch, tokens T of a clip, and the targets (P, Q) there."""
         mask_BT = masked_tokens(batch.mask_BF, self.encoder.stride)
         # Found before the encoder runs: on a GPU this waits until all that was asked for is done.
         masked_P = mask_BT.flatten().nonzero().squeeze(1)
         with record_function(QUANTIZER):
             frames_BTD = self.tokenizer.features(batch.mel_BMF, self.encoder.stride)
             targets_PQ = self.tokenizer(frames_BTD.flatten(0, 1).index_select(0, masked_P))
-        return self.logits(batch.masked_mel_BMF, masked_P, mask_BT.shape[1]), targets_PQ
+        return masked_P, mask_BT.shape[1], targets_PQ
 
     def logits(self, masked_mel_BMF: Tensor, masked_P: Tensor, num_tokens: int) -> Tensor:
         """Logits (P, Q, K) at given tokens.
@@ -179,7 +184,10 @@ class MaskedTokenModel(L.LightningModule):
 
     def figures(self, batch: PretrainBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Loss and accuracy, means over masked tokens and books, and the targets (P, Q)."""
-        logits_PQK, targets_PQ = self(batch)
+        return self.measured(*self(batch))
+
+    def measured(self, logits_PQK: Tensor, targets_PQ: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of logits (P, Q, K) and targets (P, Q), see `figures`."""
         if len(targets_PQ) == 0:  # chance masked nothing, which a small batch of short clips may see
             # Through the model all the same: other ranks wait for this one's gradients, though they are zero.
             return logits_PQK.float().sum(), logits_PQK.new_zeros(()), targets_PQ

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from data_modules.card import NAME, arguments_of, is_of, settle
+from data_modules.corpora.dcml import Dcml
 from data_modules.corpora.folder import Folder
 from data_modules.corpora.harmonix import Harmonix
 from data_modules.corpora.jams_folder import JamsFolder
@@ -32,6 +33,15 @@ def test_a_file_is_told_by_what_it_says(label_map: Path, tmp_path: Path) -> None
     assert arguments_of(Harmonix(tmp_path, label_map=tmp_path / "absent.csv"))["label_map"] == str(
         tmp_path / "absent.csv"
     )
+
+
+def test_it_tells_the_family(tmp_path: Path) -> None:
+    """By which excerpts and whole works, or two sounds of one score, are known to be the same tracks."""
+    for corpus in (Dcml(profile="demo", test_composer="corelli"), Folder(tmp_path)):
+        settle(corpus, [], tmp_path / corpus.name, {})
+        card = json.loads((tmp_path / corpus.name / NAME).read_text())
+        assert (card["corpus"], card["family"]) == (corpus.name, corpus.family)
+    assert card["family"] == "folder"
 
 
 def test_an_edited_label_map_is_another(label_map: Path, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_another_font_is_another_sound_at_the_same_times(font: Path) -> None:
 
 def test_a_corpus_is_called_by_its_font(font: Path) -> None:
     for corpus, own in ((Tiny(font), Tiny()), (Dcml(soundfont=font), Dcml()), (Pop909(Path(), font), Pop909(Path()))):
-        assert corpus.name == f"{own.name}-buzzing-font"
+        assert corpus.name == f"{own.name}-buzzing-font" and corpus.family == own.family
         assert "rendered with Buzzing Font.sf2" in corpus.note and "TimGM6mb" not in corpus.note
         assert "rendered with Buzzing Font.sf2 under its own licence" in corpus.licence
         assert "TimGM6mb" not in corpus.licence

@@ -21,7 +21,7 @@ def called(prepared: Path, to: Path, corpus: str) -> Path:
     """A copy of a prepared folder that says it is of another corpus."""
     shutil.copytree(prepared, to, ignore=shutil.ignore_patterns("embeddings"))
     card = json.loads((to / "corpus.json").read_text())
-    (to / "corpus.json").write_text(json.dumps(card | {"corpus": corpus}))
+    (to / "corpus.json").write_text(json.dumps(card | {"corpus": corpus, "family": corpus}))
     return to
 
 

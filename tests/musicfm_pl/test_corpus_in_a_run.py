@@ -110,7 +110,7 @@ def test_one_line_of_yaml(tmp_path: Path, prepared: Path, monkeypatch: pytest.Mo
         assert arguments["corpus"]["class_path"] == "miniature.Miniature"
     shutil.copytree(prepared, "elsewhere", ignore=shutil.ignore_patterns("embeddings", "corpus.json"))
     card = json.loads((prepared / "corpus.json").read_text())
-    Path("elsewhere/corpus.json").write_text(json.dumps(card | {"corpus": "other"}))
+    Path("elsewhere/corpus.json").write_text(json.dumps(card | {"corpus": "other", "family": "other"}))
     command.succeed("test", "--run_dir", "runs/key", "--data.root", "elsewhere")
     found = read_result(Path("runs/key/on-elsewhere"))
     assert (found.corpus, found.trained_on) == ("other", "miniature")

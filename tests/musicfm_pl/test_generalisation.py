@@ -16,7 +16,7 @@ def test_the_same_music_under_another_name_loses_nothing(tmp_path: Path, prepare
     other, runs = tmp_path / "data" / "other", tmp_path / "runs"
     shutil.copytree(prepared, other, ignore=shutil.ignore_patterns("embeddings"))
     card = json.loads((other / "corpus.json").read_text())
-    (other / "corpus.json").write_text(json.dumps(card | {"corpus": "other"}))
+    (other / "corpus.json").write_text(json.dumps(card | {"corpus": "other", "family": "other"}))
     encoder = command.encoder("Pretrained", pretrained_run)
     for name, data in (("home", prepared), ("retrained", other)):
         command.succeed("fit", *command.probing("key", data, runs / name, *encoder))

@@ -30,6 +30,7 @@ def test_a_composer_is_wholly_for_test(composer: str, profile: Profile) -> None:
 def test_it_is_another_corpus() -> None:
     held_out, home = Dcml(test_composer="Dvořák"), Dcml(without_composer="dvorak")
     assert (held_out.name, home.name) == ("dcml-demo-test-dvorak", "dcml-demo-without-dvorak")
+    assert {one.family for one in (held_out, home, Dcml(), Dcml(profile="full"))} == {"dcml"}, "of the same works"
     assert held_out.note.endswith("; Dvořák held out for test, alone there")
     assert "190" not in held_out.note and "190" in Dcml().note
 

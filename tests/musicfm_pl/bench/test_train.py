@@ -18,6 +18,7 @@ from musicfm_pl.bench.sizes import Size
 from musicfm_pl.bench.step import Step, our_step, public_optimizer, public_step
 from musicfm_pl.bench.timing import Timed, attempt
 from musicfm_pl.bench.train import Training, train, ways
+from musicfm_pl.costs.cards import Card
 
 CPU = torch.device("cpu")
 TINY = Size(16, 2, 24, 3, num_layers=2)
@@ -66,6 +67,56 @@ def test_forward_and_backward_are_of_one_precision(way: str, precision: Precisio
     (public_step if public else our_step)(models, hearing, precision, optimizer)()
     assert seen == 3 * [FLAGS[precision]], "forward, backward, and the optimiser's step"
     assert autocast == [precision == "bf16"] and flags() == before
+
+
+@pytest.mark.parametrize("precision", FLAGS)
+@pytest.mark.parametrize("way", ["public", "ours"])
+def test_tokens_are_of_float32_in_every_precision(
+    way: str, precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In any other they would be other targets, and another time."""
+    models, hearing = pair(TINY, num_codes=32), Hearing(1, 1.0, CPU, 240)
+    seen: list[tuple[str, bool]] = []
+    tokens = models.public.tokens
+
+    def noted(mel_BMF: Tensor) -> Tensor:
+        seen.append(flags())
+        return tokens(mel_BMF)
+
+    monkeypatch.setattr(models.public, "tokens", noted)
+    models.ours.tokenizer.register_forward_hook(lambda *_: seen.append(flags()))
+    if way == "public":
+        public_step(models, hearing, precision, public_optimizer(models))()
+    else:
+        our_step(models, hearing, precision, models.ours.optimizer())()
+    assert seen == [FLAGS["fp32"]]
+
+
+def notes(training: Training) -> dict[str, str]:
+    found = train(TINY._replace(num_layers=1), "tiny", CPU, training, Timed(rounds=1))
+    return {figure.way: figure.note for figure in found if figure.part == "training step"}
+
+
+def test_shares_are_of_the_peak_in_the_precision_of_the_step() -> None:
+    """As its maker states it: products and convolutions alike, which torch leaves in TF32 and float32 by itself."""
+    card = Card("slow", 1.0, 4e-3, 2e-3, 1e-3)
+    said = notes(Training(0.8, 25, [1], None, ["fp32", "tf32", "bf16"], None, card))
+    assert len(said) == 6
+    for way, note in said.items():
+        precision = way.split(", ")[1]
+        reached, share = note.split(", ")[:2]
+        peak = {"fp32": 1e-3, "tf32": 2e-3, "bf16": 4e-3}[precision]
+        assert share.endswith(f"% of the {precision} peak")
+        assert float(share.split("%")[0]) == pytest.approx(100 * float(reached.split()[0]) / peak, rel=0.02)
+
+
+def test_shares_of_a_peak_that_was_given_are_of_it() -> None:
+    said = notes(Training(0.8, 25, [1], None, ["fp32", "bf16"], 1e-3, Card("slow", 1.0, 4e-3, 2e-3, 1e-3)))
+    for note in said.values():
+        reached, share = note.split(", ")[:2]
+        assert share.endswith("% of the bf16 peak")
+        assert float(share.split("%")[0]) == pytest.approx(1e5 * float(reached.split()[0]), rel=0.02)
+    assert all("peak" not in note for note in notes(Training(0.8, 25, [1], None, ["fp32"], None)).values())
 
 
 def test_a_step_leaves_no_gradients_and_one_that_does_not_fit_no_moments() -> None:

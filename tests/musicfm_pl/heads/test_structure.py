@@ -11,6 +11,7 @@ from data_modules.spans import Spans
 from musicfm_pl.heads.base import Estimate
 from musicfm_pl.heads.peaks import local_maxima, prominent_peaks
 from musicfm_pl.heads.structure import Structure
+from musicfm_pl.systems.judge import Judge
 
 FIGURES = ("hr05_p", "hr05_r", "hr05_f", "hr3_p", "hr3_r", "hr3_f", "pairwise_f", "nce_f", "v_measure")
 
@@ -180,3 +181,22 @@ def test_a_level_activation_has_no_peak(value: float, num_frames: int):
 def test_settings_that_make_no_sense_are_named(settings: dict):
     with pytest.raises(ValueError, match=f"head.*{next(iter(settings))}"):
         Structure(4, **settings)
+
+
+def judged(head: Structure) -> list[str]:
+    judge = Judge(head, [])
+    letters = Spans.of([(0, 2, "A"), (2, 4, "B")])
+    judge.add("song", letters, head.perfect_logits(head.targets(letters, 4.0)), 4.0)
+    return list(judge.scores()[judge.own].notes)
+
+
+def test_how_functions_are_chosen_is_said_where_they_are_known():
+    head = Structure(4, pool="probabilities")
+    boundary, function = head.decoded()
+    assert boundary.startswith("A boundary has the largest") and "function" not in boundary
+    assert function == "A section has the function with the largest mean of probabilities."
+    head.learn_labels([Spans.of([(0, 2, "A"), (2, 4, "B")])])
+    assert head.decoded() == [boundary]
+    found = judged(head)
+    assert found[0] == boundary and not any("has the function" in note for note in found)
+    assert any("It finds boundaries only" in note for note in found)

@@ -53,6 +53,7 @@ class Fma(Corpus):
     """
 
     name = "fma"
+    family = "fma"
     licence = "metadata: CC BY 4.0 (Defferrard et al.); audio: the licence that each artist chose; for research"
 
     def __init__(self, root: Path, subset: Subset = "large") -> None:

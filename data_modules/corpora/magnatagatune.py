@@ -41,6 +41,7 @@ class MagnaTagATune(Corpus):
     """
 
     name = "magnatagatune"
+    family = "magnatagatune"
     licence = "audio: CC BY-NC-SA 1.0, Magnatune; tags: TagATune, no licence stated (Law et al., ISMIR 2009)"
 
     def __init__(self, root: Path, split: Division = "won", split_files: Path | None = None) -> None:

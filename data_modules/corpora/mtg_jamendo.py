@@ -60,6 +60,7 @@ class MtgJamendo(Corpus):
     """
 
     name = "mtg-jamendo"
+    family = "mtg-jamendo"
     licence = "tags: CC BY-NC-SA 4.0 (MTG, Universitat Pompeu Fabra); audio: a Creative Commons licence for each track"
 
     def __init__(self, root: Path, subset: Subset = "top50tags", audio: Path | None = None) -> None:

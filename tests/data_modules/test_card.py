@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 from data_modules.card import NAME, arguments_of, is_of, settle
+from data_modules.corpora.base import Corpus
 from data_modules.corpora.dcml import Dcml
+from data_modules.corpora.fma import Fma
 from data_modules.corpora.folder import Folder
 from data_modules.corpora.harmonix import Harmonix
 from data_modules.corpora.jams_folder import JamsFolder
+from data_modules.corpora.magnatagatune import MagnaTagATune
+from data_modules.corpora.mtg_jamendo import MtgJamendo
 
 
 @pytest.fixture
@@ -42,6 +46,11 @@ def test_it_tells_the_family(tmp_path: Path) -> None:
         card = json.loads((tmp_path / corpus.name / NAME).read_text())
         assert (card["corpus"], card["family"]) == (corpus.name, corpus.family)
     assert card["family"] == "folder"
+
+
+@pytest.mark.parametrize("corpus", [Fma, MagnaTagATune, MtgJamendo], ids=lambda corpus: corpus.name)
+def test_subsets_and_divisions_are_of_one_family(corpus: type[Corpus]) -> None:
+    assert corpus.family == corpus.name, "whatever an instance is called, it has the same recordings"
 
 
 def test_an_edited_label_map_is_another(label_map: Path, tmp_path: Path) -> None:

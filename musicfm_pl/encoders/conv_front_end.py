@@ -69,6 +69,13 @@ def _channels_last(mel_BMF: Tensor) -> Tensor:
     return mel_BMF.transpose(1, 2).contiguous()[..., None].permute(0, 3, 1, 2)
 
 
+def _weight_channels_last(weight: Tensor) -> Tensor:
+    """A copy, of one channel too with strides that say so: gradients have these, and DDP wants the same of both."""
+    _, channels, height, width = weight.shape
+    strides = (height * width * channels, 1, width * channels, channels)
+    return torch.empty_strided(weight.shape, strides, dtype=weight.dtype, device=weight.device).copy_(weight)
+
+
 def _takes_winograd(x: Tensor, conv: nn.Conv2d) -> bool:
     return (
         x.device.type == "cpu"
@@ -127,7 +134,7 @@ class ConvFrontEnd(nn.Module):
         # 128 channels in training, and what cuDNN wants. Casts, copies to a device and loaded weights keep the layout.
         for conv in self.blocks.modules():
             if isinstance(conv, nn.Conv2d):
-                conv.weight = nn.Parameter(conv.weight.detach().contiguous(memory_format=torch.channels_last))
+                conv.weight = nn.Parameter(_weight_channels_last(conv.weight.detach()))
         num_bands = math.ceil(math.ceil(num_mels / BAND_STRIDE) / BAND_STRIDE)
         self.linear = nn.Linear(channels * num_bands, dim)
 

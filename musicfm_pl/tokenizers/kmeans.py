@@ -13,10 +13,8 @@ from data_modules import SAMPLE_RATE
 from musicfm_pl.encoders.base import Encoder
 from musicfm_pl.tokenizers.base import Tokenizer
 from musicfm_pl.tokenizers.centroids import Header, differing_mel, read_centroids
+from musicfm_pl.tokenizers.nearest import most_similar
 from musicfm_pl.tokenizers.token_features import HiddenLayer, Mfcc, StackedMel, TokenFeatures, weights_digest
-
-_CHUNK_BYTES = 2**25
-"""Products alive at once, 32 MiB, as for random-projection tokens."""
 
 
 @final
@@ -113,12 +111,9 @@ def nearest_codes(frames_TD: Tensor, centroids_KD: Tensor) -> Tensor:
 
     |x - c|² is least where x · c - |c|²/2 is largest: one matrix product, and nothing of size T x K x D.
     """
-    rows = max(1, _CHUNK_BYTES // (4 * len(centroids_KD)))
     with torch.autocast(frames_TD.device.type, enabled=False):
-        codes_KD = centroids_KD.float()
-        offsets_K = codes_KD.square().sum(dim=1) / 2
-        chunks = frames_TD.float().split(rows)
-        return torch.cat([torch.addmm(offsets_K, chunk, codes_KD.T, beta=-1).argmax(dim=1) for chunk in chunks])
+        offsets_K = centroids_KD.float().square().sum(dim=1) / 2
+    return most_similar(frames_TD, centroids_KD, offsets_K)
 
 
 def _hearing(header: Header, teacher: Encoder | None, file: Path) -> TokenFeatures:

@@ -9,9 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from musicfm_pl.tokenizers.base import Tokenizer
-
-_CHUNK_BYTES = 2**25
-"""Similarities alive at once, 32 MiB: the whole matrix of a batch would be gigabytes (T x K floats)."""
+from musicfm_pl.tokenizers.nearest import most_similar
 
 
 @final
@@ -63,11 +61,7 @@ class RandomProjection(Tokenizer):
             raise ValueError(
                 f"the tokenizer reads stacked frames of shape (tokens, {self.frame_dim}), got {tuple(frames_TD.shape)}"
             )
-        rows = max(1, _CHUNK_BYTES // (4 * self.num_codes))
-        # In bfloat16 up to 4 % of the tokens would change.
         with torch.autocast(frames_TD.device.type, enabled=False):
-            books = [
-                torch.cat([(chunk @ codes.float().T).argmax(dim=1) for chunk in projected.split(rows)])
-                for projected, codes in zip(frames_TD.float() @ self.projection.float(), self.codes, strict=True)
-            ]
+            projected_QTC = frames_TD.float() @ self.projection.float()
+        books = [most_similar(projected, codes) for projected, codes in zip(projected_QTC, self.codes, strict=True)]
         return torch.stack(books, dim=1)

@@ -106,6 +106,9 @@ def test_activations_are_channels_last_even_after_loading_and_casting() -> None:
     front_end = pair((2, 2))[1].double()
     x = front_end.blocks(torch.randn(2, 1, 40, 32, dtype=torch.double))
     assert x.is_contiguous(memory_format=torch.channels_last)
+    for conv in (each for each in front_end.modules() if isinstance(each, nn.Conv2d)):
+        _, in_channels, height, width = conv.weight.shape
+        assert conv.weight.stride() == (in_channels * height * width, 1, in_channels * width, in_channels)
     # So that the linear layer reads a view.
     assert x.permute(0, 2, 3, 1).flatten(2).data_ptr() == x.data_ptr()
 

@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.installed  ## from nothing to a leaderboard: fetch, render, pretrain, probe five tasks (about 15 minutes)
+demo: $(VENV)/.installed  ## from nothing to a leaderboard: fetch, render, pretrain, probe five tasks (about 17 minutes)
 	$(BIN)/musicfm prepare --corpus dcml --out data/dcml-demo
 	$(BIN)/musicfm grid experiments/grids/demo.yaml --launch local --jobs $(JOBS)
 	$(BIN)/musicfm leaderboard --results $(DEMO) --out $(DEMO)
@@ -26,7 +26,7 @@ demo: $(VENV)/.installed  ## from nothing to a leaderboard: fetch, render, pretr
 	@echo "             $(BIN)/musicfm prepare --corpus folder --root YOUR_MUSIC --out data/mine"
 	@echo "             $(BIN)/musicfm fit --config experiments/pretrain/small.yaml --data.root data/mine"
 
-test: $(VENV)/.dev  ## all tests, warnings as errors (about 16 minutes on 2 cores)
+test: $(VENV)/.dev  ## all tests, warnings as errors (about 14 minutes on 2 cores)
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not slurm"
 
 bench: $(VENV)/.dev  ## our encoder against the public way of building it (BENCH='--what train' for one part)

@@ -244,7 +244,8 @@ def test_cells_of_grids_are_taken_by_the_command_line(
 
 
 def test_every_folder_is_looked_at_here() -> None:
-    known = {"base", "axes", "pretrain", "tasks", "modes", "demo", "study_small", "scales", "grids", "results", "slurm"}
+    known = {"base", "axes", "pretrain", "tasks", "modes", "demo", "study_small", "scales", "grids", "slurm"}
+    known |= {"results", "bench"}  # of `test_kept_results` and `test_kept_bench`
     assert {folder.name for folder in EXPERIMENTS.iterdir() if folder.is_dir()} <= known, "add a test of what it holds"
 
 

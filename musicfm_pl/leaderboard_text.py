@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
 
 from rich.console import Console
 from rich.table import Table as Grid
@@ -211,6 +212,11 @@ def _console_table(table: Table, transposed: bool, brief: bool = False) -> Grid:
     for index, title in enumerate(titles):
         # A figure is not broken over lines; a name may be.
         grid.add_column(title, justify="right" if index else "left", no_wrap=bool(index) and not (transposed or brief))
+    if brief:  # without lines there is room for whole words of names
+        grid.box, grid.collapse_padding = None, True
+        grid.columns[0].no_wrap = True
+        width = max((len(word) for name, *_ in body for word in name.split()), default=1)
+        body = [["\n".join(textwrap.wrap(name, width)), *texts] for name, *texts in body]
     for line in body:
         grid.add_row(*line)
     return grid

@@ -93,6 +93,22 @@ def test_every_form_says_what_a_table_is_of() -> None:
         assert "± 0.0000" not in flat, "chance has no spread"
 
 
+def test_names_of_many_encoders_are_whole_on_a_narrow_console() -> None:
+    """As those of the layers of an encoder, which differ in their last word."""
+    runs = [
+        replace(run, name=f"Conformer, 12 layers, pretrained, layer {layer}", run=f"{run.run}/{layer}")
+        for run in study()
+        if run.name == "plain mel"
+        for layer in range(6)
+    ]
+    console = Console(record=True, width=80, file=io.StringIO())
+    show(build(runs), console)
+    said = console.export_text()
+    table = said[said.index("Beat F1") :]
+    assert "…" not in table and max(map(len, said.splitlines())) <= 80
+    assert all(f"\nlayer {layer} " in table for layer in range(6))
+
+
 def test_the_page_stands_alone() -> None:
     text = page(build(study()))
     assert not re.search(r"<script|<link|<img|@import|url\(|https?://", text)

@@ -19,13 +19,19 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import ParallelStrategy
 
-import musicfm_pl.encoders.pretrained  # noqa: F401 - known by its short name: `--model.encoder Pretrained`
+# All encoders are known by their short names: `--model.encoder Pretrained`.
+import musicfm_pl.encoders.bert
+import musicfm_pl.encoders.chroma_frames
+import musicfm_pl.encoders.conformer
+import musicfm_pl.encoders.mel_frames
+import musicfm_pl.encoders.pretrained  # noqa: F401
 from musicfm_pl.callbacks import EncoderWriter, PredictionWriter, ProgressLines, StepSeed
 from musicfm_pl.checkpoint_files import LAST, CheckpointFiles, checkpoint_of
 from musicfm_pl.config import expand_extends, last_config, run_dir_of
 from musicfm_pl.config_record import SaveConfig
 from musicfm_pl.data_arguments import settle_data_arguments
 from musicfm_pl.float32_advice import float32_advice
+from musicfm_pl.freed_memory import keep_freed_memory
 from musicfm_pl.guard import TrainingGuard
 from musicfm_pl.last_checkpoint import LastCheckpoint
 from musicfm_pl.preemption import Preemption, preemptible
@@ -158,7 +164,9 @@ class ExperimentCLI(LightningCLI):
     before_predict = before_test
 
     def before_fit(self) -> None:
-        """Says what a GPU could do faster."""
+        """Says what a GPU could do faster; has a CPU keep the memory of a step for the next one."""
+        if self.trainer.strategy.root_device.type == "cpu":
+            keep_freed_memory()
         if advice := float32_advice(self.trainer, self.model):
             self.trainer.print(advice)
 

@@ -69,23 +69,49 @@ def _extent(tensor: Tensor) -> int:
     return elements * tensor.element_size()
 
 
+class _SiLU(torch.autograd.Function):
+    """Swish, whose gradient is one operator."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return torch.ops.aten.silu(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        # It reads two tensors and writes one, as the kernel does; nobody looks at values.
+        return torch.ops.aten.sigmoid_backward(grads[0], x)
+
+
+def _silu(x: Tensor, inplace: bool = False) -> Tensor:
+    out: Tensor = _SiLU.apply(x)
+    return out
+
+
 @contextmanager
 def _as_on_gpu() -> Iterator[None]:
-    """What autocast and attention do on a GPU, for tensors of the CPU: the engine cannot go backward without a GPU.
+    """What operators do on a GPU, for tensors of the CPU: the engine cannot go backward without a GPU.
 
-    On CUDA autocast keeps norms and softmax in float32, and attention drops weights without keeping them. Functions
-    are exchanged, since a mode of torch would be off while the backward pass computes parts again.
+    On CUDA autocast keeps norms and softmax in float32, attention drops weights without keeping them, and dropout and
+    the gradient of swish are one kernel each, where tensors without values fall back on products. Functions are
+    exchanged, since a mode of torch would be off while the backward pass computes parts again.
     """
     attention = F.scaled_dot_product_attention
 
     def kept(query: Tensor, key: Tensor, value: Tensor, dropout_p: float = 0.0) -> Tensor:
         return attention(query, key, value)
 
+    def dropped(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+        return torch.native_dropout(x, p, True)[0] if training and p > 0 else x
+
     def in_float32(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return lambda x, *args, **kwargs: function(x.float(), *args, **kwargs)
 
     exchanged = (
         (F, "scaled_dot_product_attention", kept),
+        (F, "dropout", dropped),
+        (F, "silu", _silu),
         (F, "layer_norm", in_float32(F.layer_norm)),
         (F, "softmax", in_float32(F.softmax)),
         (torch, "softmax", in_float32(torch.softmax)),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -11,6 +14,7 @@ from musicfm_pl.bench.counting import Count, _Traffic, count, forward_flops, our
 from musicfm_pl.bench.memory import memory
 from musicfm_pl.bench.pairs import Pair, pair
 from musicfm_pl.bench.sizes import SIZES, Size
+from musicfm_pl.costs.memory import saved_activations
 
 TINY = Size(16, 2, 24, 3, num_layers=2)
 
@@ -41,6 +45,48 @@ def test_what_a_product_and_a_relu_keep(rate_hz: int, clip_s: float) -> None:
     found = count(lambda: pair(TINY, rate_hz, num_codes=7), loss, clip_s)
     assert found.saved_bytes == 2 * 30 * 16 + 2 * 30 * 7
     assert found.flops == 2 * (2 * 30 * 16 * 7), "forward, and backward to the weight; the mel needs no gradient"
+
+
+@pytest.mark.parametrize(
+    ("function", "kept", "moved"),
+    [
+        # What stays, a byte each. Forward it reads, writes and writes the mask; backward it reads both, and writes.
+        (lambda x: F.dropout(x, 0.1, True), 1, (4 + 4 + 1) + (4 + 1 + 4)),
+        # Its input. Forward it reads and writes; backward it reads input and gradient, and writes.
+        (lambda x: F.silu(x), 4, (4 + 4) + (4 + 4 + 4)),
+    ],
+)
+def test_dropout_and_swish_are_a_kernel_each_way_as_on_a_gpu(
+    function: Callable[[Tensor], Tensor], kept: int, moved: int
+) -> None:
+    """By hand, in float32: what a second one adds, whose gradient is no constant."""
+
+    def times(number: int) -> Callable[[Pair, Tensor, Tensor], Tensor]:
+        def loss(models: Pair, mel_BMF: Tensor, masked_P: Tensor) -> Tensor:
+            x = mel_BMF.requires_grad_()
+            for _ in range(number):
+                x = function(x)
+            return x.sum()
+
+        return loss
+
+    once, twice = (count(lambda: pair(TINY, num_codes=7), times(number), 0.3) for number in (1, 2))
+    elements = 30 * 128
+    assert twice.saved_bytes - once.saved_bytes == kept * elements
+    assert twice.moved_bytes - once.moved_bytes == moved * elements
+
+
+@pytest.mark.parametrize("name", ["2m", "90m"])
+def test_what_is_kept_is_what_plan_counts(name: str) -> None:
+    """Counted twice: there a forward pass on tensors of a GPU, here both passes on those of a CPU made to do the same.
+
+    They part by one tensor, 2 %: without a GPU torch takes convolutions there for channels-first, and what the front
+    end gives its linear layer for a copy.
+    """
+    size = SIZES[name]
+    found = count(lambda: pair(size), lambda models, mel_BMF, masked_P: models.encoder(mel_BMF)[-1].sum(), 4.0)
+    planned = saved_activations(pair(size).encoder.train(), 400, autocast=True)
+    assert planned.bytes_a_clip - found.saved_bytes == 2 * size.conv_channels * 32 * 100
 
 
 def test_recomputing_all_costs_a_forward_pass() -> None:

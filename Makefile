@@ -26,8 +26,14 @@ demo: $(VENV)/.installed  ## from nothing to a leaderboard: fetch, render, pretr
 	@echo "             $(BIN)/musicfm prepare --corpus folder --root YOUR_MUSIC --out data/mine"
 	@echo "             $(BIN)/musicfm fit --config experiments/pretrain/small.yaml --data.root data/mine"
 
-test: $(VENV)/.dev  ## all tests, warnings as errors (about 14 minutes on 2 cores)
-	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not slurm"
+# In the order of tests/conftest.py, which has the longest files first, and not of how many tests a file has.
+PYTEST = $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+test: $(VENV)/.dev  ## the tests, warnings as errors (about 11 minutes on 2 cores)
+	$(PYTEST) -m "not slurm and not slow"
+
+test-slow: $(VENV)/.dev  ## those that compile, or do at length what others do in small (about 3 minutes)
+	$(PYTEST) -m slow
 
 bench: $(VENV)/.dev  ## our encoder against the public way of building it (BENCH='--what train' for one part)
 	$(BIN)/musicfm bench $(BENCH)
@@ -36,7 +42,7 @@ install: $(VENV)/.installed  ## .venv with the project in it
 
 dev: $(VENV)/.dev  ## the same with what tests, lint and types need
 
-check: lint types test  ## what .ci/run runs
+check: lint types test test-slow  ## what .ci/run runs
 
 lint: $(VENV)/.dev  ## ruff
 	$(BIN)/ruff check .

@@ -23,8 +23,19 @@ settings.register_profile("musicfm", deadline=None)
 settings.load_profile("musicfm")
 
 
+LONGEST = ("test_same_clips", "test_evaluate", "test_ranks", "test_corpus_in_a_run", "test_resumption", "test_remote",
+           "test_end_to_end", "test_preemption", "test_with_librosa", "test_pretrain_computation", "test_faults",
+           "test_counting", "test_kept_results", "test_all_tracks", "test_contract", "test_doctor")  # fmt: skip
+"""Test files that take the longest: begun last, one of them would keep a process busy while the others have nothing."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slurm: starts a Slurm on this machine; needs root, and slurm-wlm and munge")
+    config.addinivalue_line("markers", "slow: takes half a minute, and what it is about is tested in small by others")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(scope="session")

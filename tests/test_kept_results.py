@@ -35,6 +35,7 @@ def test_pages_are_made_of_the_results(study: Path) -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", [KEPT / "study_cpu"], ids=["study_cpu"], indirect=True)
 def test_a_result_that_is_deleted_is_not_run_and_all_else_stays(study: Path) -> None:
     gone = next(
@@ -71,6 +72,7 @@ def test_a_configuration_that_was_changed_is_refused_by_name(study: Path) -> Non
         leaderboard(study, study)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", [KEPT / "study_cpu"], ids=["study_cpu"], indirect=True)
 def test_a_pretraining_and_a_probe_that_are_deleted_change_their_own_cells_alone(
     study: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -138,6 +138,7 @@ def test_a_killed_process_and_a_folder_that_is_not_there(sound: Path) -> None:
     assert "no folder" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_tiny_corpus_is_sound_and_torch_is_not_needed(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom musicfm_pl.cli import main\n"

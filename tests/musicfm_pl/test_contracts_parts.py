@@ -16,6 +16,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 
 import data_modules
 import musicfm_pl
@@ -119,7 +120,9 @@ def test_all_are_found() -> None:
 
 @pytest.mark.parametrize("part", ENCODERS + TOKENIZERS + MASKINGS, ids=lambda c: c.__qualname__)
 def test_every_class_is_abstract_or_final(part: type) -> None:
-    assert inspect.isabstract(part) or not part.__subclasses__(), "a concrete class has a subclass"
+    # torch makes one of each class whose weights it spreads, in whichever process has a test of that.
+    ours = [each for each in part.__subclasses__() if not issubclass(each, FSDPModule)]
+    assert inspect.isabstract(part) or not ours, "a concrete class has a subclass"
     parents = [c for c in part.__mro__[1:] if c in (*ENCODERS, *TOKENIZERS, *MASKINGS)]
     assert all(inspect.isabstract(parent) for parent in parents)
     assert part.__doc__

@@ -40,6 +40,7 @@ def run(beat_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_figures_on_another_corpus_as_a_process(run: Path, tmp_path: Path) -> None:
     for prepared_before in (False, True):
         done = command.musicfm("test", "--run_dir", run, "--data.corpus", "tiny", cwd=tmp_path)

@@ -122,6 +122,7 @@ def test_in_a_validation(prepared: Path, whole: Path, tmp_path: Path, number: si
     assert logged(tmp_path, "val/loss") == logged(whole, "val/loss")
 
 
+@pytest.mark.slow
 def test_one_of_two_ranks_is_told(prepared: Path, run_of_two_ranks: Path, tmp_path: Path) -> None:
     arguments = command.two_ranks(prepared, tmp_path)
     done = command.torchrun("fit", *arguments, *signalled(4, signal.SIGUSR1, "--trainer.callbacks.rank", "1"))

@@ -144,6 +144,7 @@ def test_a_spread_run_goes_on(prepared: Path, spread: Path) -> None:
     torch.testing.assert_close(one["state_dict"], two["state_dict"], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_ranks_compiled_do_what_they_do_plain(prepared: Path, tmp_path: Path) -> None:
     """Traced as one graph, forward and backward, under DDP; what a backend makes of the graph is tested on one rank."""
     losses = []

@@ -21,6 +21,7 @@ librosa().beat.beat_track(y=np.ones(24000, np.float32), sr=24000)
 """
 
 
+@pytest.mark.slow
 def test_one_process_compiles_while_the_others_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two that compile at once may leave a cache that crashes both, and whatever comes after."""
     cache = tmp_path / "cache"

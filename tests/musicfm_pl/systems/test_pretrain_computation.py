@@ -138,6 +138,7 @@ def test_compiled_training_is_one_graph_whatever_is_masked() -> None:
 CAN_COMPILE = shutil.which(os.environ.get("CXX", "g++")) and Path(sysconfig.get_path("include"), "Python.h").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CAN_COMPILE, reason="needs a C++ compiler (CXX, or g++) and the headers of Python")
 def test_kernels_of_inductor_train_as_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a GPU run is compiled by; here it writes C++, in this process and into a folder of the test's own."""

@@ -32,7 +32,7 @@ PYTEST = $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 test: $(VENV)/.dev  ## the tests, warnings as errors (about 11 minutes on 2 cores)
 	$(PYTEST) -m "not slurm and not slow"
 
-test-slow: $(VENV)/.dev  ## those that compile, or do at length what others do in small (about 3 minutes)
+test-slow: $(VENV)/.dev  ## those that take half a minute each (about 3 minutes)
 	$(PYTEST) -m slow
 
 bench: $(VENV)/.dev  ## our encoder against the public way of building it (BENCH='--what train' for one part)

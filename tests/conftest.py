@@ -31,7 +31,7 @@ LONGEST = ("test_same_clips", "test_evaluate", "test_ranks", "test_corpus_in_a_r
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slurm: starts a Slurm on this machine; needs root, and slurm-wlm and munge")
-    config.addinivalue_line("markers", "slow: takes half a minute, and what it is about is tested in small by others")
+    config.addinivalue_line("markers", "slow: takes half a minute; `make test-slow` and CI have it")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
